@@ -1,0 +1,1 @@
+//! The only outgoing sockets: address checks, pinning, limits, pooling.

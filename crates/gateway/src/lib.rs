@@ -1,0 +1,1 @@
+//! The corridor: one file per stage, from HTTP in to HTTP out.

@@ -1,0 +1,1 @@
+//! The trail's record format, Merkle tree, checkpoints and verification: pure.

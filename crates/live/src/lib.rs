@@ -1,0 +1,1 @@
+//! What requests see: the snapshot, its swap, revocations, clock and recorder.

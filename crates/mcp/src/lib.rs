@@ -1,0 +1,1 @@
+//! The MCP wire protocol, both eras: pure.

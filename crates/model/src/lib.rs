@@ -1,0 +1,1 @@
+//! Nouns, ids, secrets, canonical JSON, trail events: pure.

@@ -1,0 +1,1 @@
+//! OpenAPI documents compiled to tools: pure.

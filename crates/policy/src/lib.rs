@@ -1,0 +1,1 @@
+//! The judge: grants, snapshot, Cedar, decisions and their explanations: pure.

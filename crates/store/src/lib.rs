@@ -1,0 +1,1 @@
+//! The only SQL: one text per statement for SQLite and PostgreSQL.

@@ -1,0 +1,1 @@
+//! Development only: test application, typed callers, scripted upstream.

@@ -1,0 +1,1 @@
+//! Segment files, group commit, signed checkpoints and the trail's index.
