@@ -1,1 +1,26 @@
-//! Nouns, ids, secrets, canonical JSON, trail events: pure.
+//! The nouns of Ambit: ids, effects, callers, servers, tools, toolsets, grants, revocations, secrets and trail events.
+//!
+//! Pure: no IO, no clock, no randomness. Every other room speaks in these types. The words are those of the glossary in
+//! `ARCHITECTURE.md`; one word, one type.
+
+pub mod caller;
+pub mod canonical;
+pub mod ceiling;
+pub mod digest;
+pub mod effect;
+pub mod endpoint;
+pub mod event;
+pub mod grant;
+pub mod ids;
+pub mod issuer;
+pub mod names;
+pub mod outcome;
+pub mod revocation;
+pub mod secret;
+pub mod server;
+pub mod tool;
+pub mod toolset;
+
+pub use digest::Digest;
+pub use effect::Effect;
+pub use outcome::Outcome;

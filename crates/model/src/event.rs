@@ -1,0 +1,291 @@
+//! Trail events: what is written down of a request, of an administrative act, of a refused door.
+//!
+//! A request that may reach an upstream leaves an *intent* before it is dispatched and an *outcome* before it is
+//! answered; a request that dispatches nothing leaves only an outcome. No event has a place for a token, a secret or raw
+//! arguments: arguments appear as a keyed digest.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Effect, Outcome, ids::Millis};
+
+/// The version of the event format, in every event.
+pub const VERSION: u8 = 1;
+
+/// Links the events of one request. Random, not derived from the client's JSON-RPC id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u128);
+
+impl RequestId {
+    /// The 26 characters of its text form (Crockford base 32).
+    pub fn to_text(self) -> String {
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let mut text = String::with_capacity(26);
+        for shift in (0..26).rev() {
+            let index = usize::try_from((self.0 >> (shift * 5)) & 31).unwrap_or(0);
+            text.push(ALPHABET.get(index).copied().map_or('0', char::from));
+        }
+        text
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text())
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_text())
+    }
+}
+
+/// Any event.
+#[derive(Serialize, Debug)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// A call is about to be dispatched.
+    Intent(Intent<'a>),
+    /// A request is about to be answered.
+    Outcome(OutcomeEvent<'a>),
+    /// An administrative act: grant, reveal, revoke, block, accept, mint, configuration applied, login.
+    Act(Act<'a>),
+    /// Failures to parse or authenticate, summed up per source prefix, reason and minute.
+    Rollup(Rollup<'a>),
+}
+
+impl Event<'_> {
+    /// The stored bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(640);
+        // INVARIANT: events hold strings, integers and digests only, so they always serialise.
+        if serde_json::to_writer(&mut bytes, self).is_err() {
+            bytes.clear();
+            bytes.extend_from_slice(br#"{"event":"unserialisable"}"#);
+        }
+        bytes
+    }
+}
+
+/// Who, as verified.
+#[derive(Serialize, Clone, Debug)]
+pub struct Who<'a> {
+    /// `issuer:subject` of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Cow<'a, str>>,
+    /// The agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Cow<'a, str>>,
+    /// The client software.
+    pub client: Cow<'a, str>,
+    /// How sure we are of it.
+    pub assurance: &'static str,
+    /// The actor chain, outermost first.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub actors: Cow<'a, [String]>,
+    /// Digest of the token id: links to the mint without being the token.
+    pub token: Digest,
+}
+
+/// Which tool.
+#[derive(Serialize, Clone, Debug)]
+pub struct Target<'a> {
+    /// The server.
+    pub server: &'a str,
+    /// The tool on it.
+    pub tool: &'a str,
+    /// The digest of the definition that was shown.
+    pub definition: Digest,
+    /// Its effect.
+    pub effect: Effect,
+}
+
+/// What was decided, and by what.
+#[derive(Serialize, Clone, Debug)]
+pub struct Decided<'a> {
+    /// Which of the five.
+    pub outcome: Outcome,
+    /// The deciding policies.
+    pub policies: Cow<'a, [String]>,
+    /// The digest of the rule set.
+    pub rules: Digest,
+    /// The revision of the snapshot the decision was made on.
+    pub revision: u64,
+}
+
+/// A call is about to be dispatched.
+#[derive(Serialize, Debug)]
+pub struct Intent<'a> {
+    /// Format version.
+    pub v: u8,
+    /// The request.
+    pub request: RequestId,
+    /// When.
+    pub at: Millis,
+    /// The endpoint's slug.
+    pub endpoint: &'a str,
+    /// The protocol revision the client speaks.
+    pub protocol: &'a str,
+    /// The MCP method.
+    pub method: &'a str,
+    /// Who.
+    pub who: Who<'a>,
+    /// What.
+    pub target: Target<'a>,
+    /// HMAC-SHA-256 of the canonical arguments under the deployment's key.
+    pub arguments: Digest,
+    /// Why it may.
+    pub decision: Decided<'a>,
+    /// The downstream credential about to be spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<&'a str>,
+    /// The caller's trace id, if it sent one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<&'a str>,
+}
+
+/// Whether the upstream did what was asked.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Executed {
+    /// The upstream answered.
+    Yes,
+    /// Nothing left the gateway.
+    No,
+    /// It was dispatched and no complete answer came: may have happened.
+    Unknown,
+}
+
+/// A request is about to be answered.
+#[derive(Serialize, Debug)]
+pub struct OutcomeEvent<'a> {
+    /// Format version.
+    pub v: u8,
+    /// The request.
+    pub request: RequestId,
+    /// When.
+    pub at: Millis,
+    /// The endpoint's slug.
+    pub endpoint: &'a str,
+    /// The protocol revision the client speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'a str>,
+    /// The MCP method, if it is one we know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'a str>,
+    /// Who, unless an intent already says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<Who<'a>>,
+    /// The tool, unless an intent already says it; absent for one that does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target<'a>>,
+    /// The name that was asked for when there is no such tool; shortened, never a metric label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Cow<'a, str>>,
+    /// The decision, unless an intent already says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decided<'a>>,
+    /// Whether the upstream did it.
+    pub executed: Executed,
+    /// How it ended: `ok`, `tool_error`, or the reason of a refusal or failure.
+    pub result: &'a str,
+    /// The JSON-RPC error code of the answer, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// The HTTP status the upstream gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Bytes of the reply body.
+    pub bytes_out: u64,
+    /// Microseconds from the first byte in to this event.
+    pub micros: u64,
+    /// Microseconds of it spent waiting for the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_micros: Option<u64>,
+}
+
+/// An administrative act.
+#[derive(Serialize, Debug)]
+pub struct Act<'a> {
+    /// Format version.
+    pub v: u8,
+    /// Its own id.
+    pub request: RequestId,
+    /// When.
+    pub at: Millis,
+    /// Who did it: `operator:<os user>`, `user issuer:subject`, `ambit`.
+    pub by: &'a str,
+    /// What was done: `grant.create`, `reveal.create`, `revoke`, `block`, `unblock`, `login`, `consent`, `mint`, ….
+    pub act: &'a str,
+    /// To whom or what.
+    pub subject: &'a str,
+    /// The state before, where there was one. Without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// The state after. Without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+    /// Why, in the actor's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// Failures before anybody was identified, summed up so that a flood leaves few records.
+#[derive(Serialize, Debug)]
+pub struct Rollup<'a> {
+    /// Format version.
+    pub v: u8,
+    /// Its own id.
+    pub request: RequestId,
+    /// When it was written.
+    pub at: Millis,
+    /// The minute it sums up.
+    pub minute: Millis,
+    /// The endpoint's slug, or `other`.
+    pub endpoint: &'a str,
+    /// The source prefix: IPv4 /24 or IPv6 /56.
+    pub source: &'a str,
+    /// Why they were refused.
+    pub reason: &'a str,
+    /// How many.
+    pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_have_one_text_form() {
+        assert_eq!(RequestId(0).to_text(), "0".repeat(26));
+        assert_eq!(RequestId(u128::MAX).to_text().len(), 26);
+        assert_ne!(RequestId(1).to_text(), RequestId(32).to_text());
+    }
+
+    #[test]
+    fn an_event_names_its_kind_first() {
+        let event = Event::Act(Act {
+            v: VERSION,
+            request: RequestId(7),
+            at: 1,
+            by: "operator:root",
+            act: "revoke",
+            subject: "user local:alice",
+            before: None,
+            after: None,
+            reason: None,
+        });
+        let text = String::from_utf8(event.to_bytes()).unwrap();
+        assert!(text.starts_with(r#"{"event":"act","v":1,"#), "{text}");
+    }
+}
