@@ -1,1 +1,28 @@
-//! The judge: grants, snapshot, Cedar, decisions and their explanations: pure.
+//! The judge: who may see and call which tool, and why.
+//!
+//! One pure function over one revision of the deployment: no IO, no clock, no randomness, no async. Facts come in as
+//! [`JudgeInput`], are indexed once, and every list and every call reads the same [`Verdict`]. Index look-ups gather the
+//! facts of one decision; the verdict over them is Cedar's: default deny, a `forbid` wins, an evaluation error denies.
+
+mod class;
+mod decide;
+mod explain;
+mod facts;
+mod index;
+mod judge;
+mod rules;
+mod slice;
+mod validity;
+mod verdict;
+mod words;
+
+pub use class::{CallerClass, ClassKey};
+pub use explain::{Explanation, explain};
+pub use facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts};
+pub use index::{EndpointIndex, ToolIndex};
+pub use judge::Judge;
+pub use rules::RulesError;
+pub use verdict::{Verdict, Visible};
+
+#[cfg(test)]
+mod tests;

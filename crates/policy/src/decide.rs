@@ -1,0 +1,167 @@
+//! One standing decision, made fresh: gather what reaches the tool from the index, hand it to the rules, read the outcome
+//! off their ruling. The same function answers for lists and for calls, so a callable tool is a listed one.
+
+use ambit_model::{Outcome, ids::Millis};
+
+use crate::{
+    class::{Holdings, Resolved},
+    index::{EndpointIndex, Index, ToolEntry, ToolIndex, ToolsetIndex},
+    rules::{Rules, Ruling, id},
+    slice::{Action, Frames, Unspeakable},
+    validity::Horizon,
+};
+
+/// What reaches one tool at one instant: of every factor, the toolsets that contain the tool.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Reach {
+    pub(crate) user: Option<UserReach>,
+    pub(crate) agent: Option<AgentReach>,
+    pub(crate) admits: Vec<ToolsetIndex>,
+    pub(crate) carries: Vec<ToolsetIndex>,
+    pub(crate) server_expired: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UserReach {
+    pub(crate) holds: Vec<ToolsetIndex>,
+    pub(crate) revealed: Vec<ToolsetIndex>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct AgentReach {
+    pub(crate) holds: Vec<ToolsetIndex>,
+    pub(crate) expired: bool,
+}
+
+/// A decision with what it was made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Decision {
+    pub(crate) outcome: Outcome,
+    pub(crate) policies: Vec<String>,
+    /// A rule could not be evaluated: the decision is a deny and somebody has to look.
+    pub(crate) failed: bool,
+    /// The toolset whose scope would let the caller in.
+    pub(crate) asks: Option<ToolsetIndex>,
+    pub(crate) reach: Reach,
+    pub(crate) horizon: Horizon,
+}
+
+/// Decides. A tool or endpoint that is not there is hidden.
+pub(crate) fn decide(
+    (rules, index, frames): (&Rules, &Index, &Frames),
+    class: &Resolved,
+    (endpoint, tool): (EndpointIndex, ToolIndex),
+    now: Millis,
+) -> Decision {
+    let mut horizon = Horizon::new(now);
+    let Some(entry) = index.tool(tool).filter(|_| index.endpoint(endpoint).is_some()) else {
+        return Decision {
+            outcome: Outcome::Hidden,
+            policies: Vec::new(),
+            failed: false,
+            asks: None,
+            reach: Reach::default(),
+            horizon,
+        };
+    };
+    let reach = gather(index, class, entry, &mut horizon);
+    let bench = Bench { rules, index, frames, class, endpoint, tool };
+    let (outcome, ruling) = bench.both_questions(&reach);
+    let only_scope = !ruling.failed && ruling.policies == [id::TOKEN_SCOPE];
+    let asks = if outcome == Outcome::Hidden && only_scope { bench.asks(entry, &reach) } else { None };
+    let outcome = if asks.is_some() { Outcome::NeedsScope } else { outcome };
+    Decision { outcome, policies: ruling.policies, failed: ruling.failed, asks, reach, horizon }
+}
+
+fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Horizon) -> Reach {
+    let user = class.user.as_ref().map(|factor| {
+        let offered: Vec<_> =
+            entry.toolsets.iter().copied().filter(|toolset| factor.declined.binary_search(toolset).is_err()).collect();
+        let revealed = held(&offered, &factor.reveals, |number| {
+            index.reveal(number).is_some_and(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
+        });
+        let mut holds = held(&offered, &factor.grants, |number| {
+            index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
+        });
+        // A reveal also entitles.
+        holds.extend(revealed.iter().filter(|toolset| !holds.contains(toolset)).copied().collect::<Vec<_>>());
+        holds.sort_unstable();
+        UserReach { holds, revealed }
+    });
+    let agent = class.agent.as_ref().zip(class.facts.agent()).map(|(grants, facts)| AgentReach {
+        holds: held(&entry.toolsets, grants, |number| {
+            index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
+        }),
+        expired: horizon.reached(facts.expires_at),
+    });
+    // No facts about the server: as if it had expired.
+    let server_expired = index.servers.get(entry.server).is_none_or(|server| horizon.reached(server.expires_at));
+    let left = |cut: &crate::class::Cut| entry.toolsets.iter().copied().filter(|t| cut.leaves(*t)).collect();
+    Reach { user, agent, admits: left(&class.ceiling), carries: left(&class.scopes), server_expired }
+}
+
+/// The toolsets held by something that is live. Everything is asked, not only until the first yes: each is an instant at
+/// which the decision may change.
+fn held<T: Copy + Ord>(
+    toolsets: &[ToolsetIndex],
+    holdings: &Holdings<T>,
+    mut live: impl FnMut(T) -> bool,
+) -> Vec<ToolsetIndex> {
+    toolsets
+        .iter()
+        .copied()
+        .filter(|toolset| holdings.of(*toolset).fold(false, |any, number| live(number) | any))
+        .collect()
+}
+
+struct Bench<'a> {
+    rules: &'a Rules,
+    index: &'a Index,
+    frames: &'a Frames,
+    class: &'a Resolved,
+    endpoint: EndpointIndex,
+    tool: ToolIndex,
+}
+
+impl Bench<'_> {
+    /// `list` first; what may not be listed is not asked about further.
+    fn both_questions(&self, reach: &Reach) -> (Outcome, Ruling) {
+        let ask = || -> Result<(Outcome, Ruling), Unspeakable> {
+            let entities = self.frames.slice(self.index, self.class, self.endpoint, self.tool, reach)?;
+            let question =
+                |action| Ok(self.rules.judge(&self.frames.request(self.class, action, self.tool)?, &entities));
+            let listed = question(Action::List)?;
+            if !listed.allowed {
+                return Ok((Outcome::Hidden, listed));
+            }
+            let called = question(Action::Call)?;
+            let outcome = match (called.allowed, called.failed) {
+                (true, _) => Outcome::Allow,
+                (false, false) => Outcome::Refused,
+                (false, true) => Outcome::Hidden,
+            };
+            Ok((outcome, called))
+        };
+        ask().unwrap_or_else(|Unspeakable| {
+            (Outcome::Hidden, Ruling { allowed: false, policies: Vec::new(), failed: true })
+        })
+    }
+
+    /// The toolset to ask a person for, if its scope is all that is missing.
+    ///
+    /// Of those the person holds, did not decline and the ceiling admits: the one with the fewest tools, then the first by
+    /// name. A token without a person behind it asks for nothing.
+    fn asks(&self, entry: &ToolEntry, reach: &Reach) -> Option<ToolsetIndex> {
+        let user = reach.user.as_ref()?;
+        let destructive = entry.facts.effect == ambit_model::Effect::Destructive;
+        let held = if destructive { &user.revealed } else { &user.holds };
+        let size = |toolset: &ToolsetIndex| self.index.toolset(*toolset).map_or(usize::MAX, |entry| entry.tools.len());
+        let asked =
+            held.iter().filter(|toolset| reach.admits.contains(toolset)).min_by_key(|t| (size(t), **t)).copied()?;
+        // What the rules say once the token carries it.
+        let mut carrying = reach.clone();
+        carrying.carries.push(asked);
+        let (outcome, _) = self.both_questions(&carrying);
+        (outcome == Outcome::Allow).then_some(asked)
+    }
+}

@@ -1,0 +1,246 @@
+//! The judge of one revision: built once, asked by every request, dropped with its snapshot. Verdicts are remembered inside
+//! it, so nothing ever has to be invalidated; each holds between two instants.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ambit_model::{
+    Digest,
+    caller::CallerFacts,
+    ids::{EndpointSlug, Millis, ToolId},
+};
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::{
+    class::{CallerClass, ClassKey, Resolved},
+    decide::{Decision, decide},
+    facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
+    index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
+    rules::Rules,
+    slice::Frames,
+    verdict::{Verdict, Visible},
+    words,
+};
+
+/// Verdicts remembered at once. One takes about half a kilobyte.
+const VERDICTS: usize = 65_536;
+
+/// Listed tools remembered at once, over all lists; four bytes each.
+const LISTED: u64 = 4_000_000;
+
+/// The weight of a list besides its tools.
+const LIST_OVERHEAD: u64 = 32;
+
+/// Decides who may see and call what, over the facts of one revision.
+pub struct Judge {
+    revision: u64,
+    rules: Rules,
+    index: Arc<Index>,
+    frames: Frames,
+    verdicts: Cache<(ClassKey, EndpointIndex, ToolIndex), Arc<Verdict>>,
+    lists: Cache<(ClassKey, EndpointIndex), Arc<Visible>, ByLength>,
+}
+
+#[derive(Clone)]
+struct ByLength;
+
+impl Weighter<(ClassKey, EndpointIndex), Arc<Visible>> for ByLength {
+    fn weight(&self, _: &(ClassKey, EndpointIndex), list: &Arc<Visible>) -> u64 {
+        LIST_OVERHEAD + list.tools.len() as u64
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge")
+            .field("revision", &self.revision)
+            .field("rules", &self.rules.digest())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Judge {
+    /// Indexes the facts of a revision.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the facts contradict each other or the rule set does not stand.
+    pub fn build(input: JudgeInput) -> Result<Self, BuildError> {
+        Self::with_rules(Rules::platform()?, input)
+    }
+
+    pub(crate) fn with_rules(rules: Rules, input: JudgeInput) -> Result<Self, BuildError> {
+        let revision = input.revision;
+        let index = Arc::new(Index::build(input)?);
+        let frames = Frames::build(&index)?;
+        Ok(Self {
+            revision,
+            rules,
+            index,
+            frames,
+            verdicts: Cache::new(VERDICTS),
+            lists: Cache::with_weighter(4096, LISTED, ByLength),
+        })
+    }
+
+    /// The revision of its facts.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The digest of its policies and their schema. Grants are not part of it.
+    pub fn rules_digest(&self) -> Digest {
+        self.rules.digest()
+    }
+
+    /// The number of a tool.
+    pub fn tool_index(&self, id: &ToolId) -> Option<ToolIndex> {
+        self.index.tool_number(id)
+    }
+
+    /// The number of an endpoint.
+    pub fn endpoint_index(&self, slug: &EndpointSlug) -> Option<EndpointIndex> {
+        self.index.endpoint_number(slug)
+    }
+
+    /// The facts of a tool.
+    pub fn tool(&self, tool: ToolIndex) -> Option<&ToolFacts> {
+        self.index.tool(tool).map(|entry| &entry.facts)
+    }
+
+    /// The facts of the server of a tool.
+    pub fn server_of(&self, tool: ToolIndex) -> Option<&ServerFacts> {
+        self.index.servers.get(self.index.tool(tool)?.server)
+    }
+
+    /// The facts of an endpoint.
+    pub fn endpoint(&self, endpoint: EndpointIndex) -> Option<&EndpointFacts> {
+        self.index.endpoint(endpoint).map(|entry| &entry.facts)
+    }
+
+    /// Every tool, in the order of ids.
+    pub fn tools(&self) -> impl ExactSizeIterator<Item = &ToolFacts> {
+        self.index.tools.iter().map(|entry| &entry.facts)
+    }
+
+    /// Resolves a caller. Done once per token and judge.
+    pub fn class(&self, facts: &CallerFacts) -> CallerClass {
+        CallerClass(Arc::new(Resolved::new(facts, &self.index, &self.frames)))
+    }
+
+    /// The standing verdict over one tool: remembered if it holds now, otherwise decided.
+    ///
+    /// A number that is not of this judge is a tool that does not exist. A class of another judge is resolved anew, which
+    /// is correct and slow.
+    pub fn standing(
+        &self,
+        class: &CallerClass,
+        endpoint: EndpointIndex,
+        tool: ToolIndex,
+        now_ms: Millis,
+    ) -> Arc<Verdict> {
+        let key = (class.key(), endpoint, tool);
+        if let Some(verdict) = self.verdicts.get(&key).filter(|verdict| verdict.is_valid_at(now_ms)) {
+            return verdict;
+        }
+        let verdict = Arc::new(self.decide_fresh(class, endpoint, tool, now_ms));
+        self.verdicts.insert(key, Arc::clone(&verdict));
+        verdict
+    }
+
+    /// The same without looking at or adding to what is remembered.
+    pub fn decide_fresh(
+        &self,
+        class: &CallerClass,
+        endpoint: EndpointIndex,
+        tool: ToolIndex,
+        now_ms: Millis,
+    ) -> Verdict {
+        let own = self.own(class);
+        let decision = self.decide(&own, endpoint, tool, now_ms);
+        let case = words::Case { index: &self.index, class: &own.0, endpoint, tool, now: now_ms, decision: &decision };
+        let reasons = words::reasons(&case);
+        let slug = |toolset| self.index.toolset(toolset).map(|entry| entry.slug.clone());
+        Verdict {
+            outcome: decision.outcome,
+            reasons,
+            missing_scopes: decision.asks.and_then(slug).into_iter().collect(),
+            valid_from: decision.horizon.since(),
+            valid_until: decision.horizon.until(),
+            rules: self.rules.digest(),
+            revision: self.revision,
+            evaluation_error: decision.failed,
+            policies: decision.policies,
+        }
+    }
+
+    /// What the class sees at an endpoint: exactly the tools whose standing verdict is a listed one.
+    pub fn visible(&self, class: &CallerClass, endpoint: EndpointIndex, now_ms: Millis) -> Arc<Visible> {
+        let key = (class.key(), endpoint);
+        if let Some(list) = self.lists.get(&key).filter(|list| list.is_valid_at(now_ms)) {
+            return list;
+        }
+        let own = self.own(class);
+        let mut list = Visible { tools: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
+        for tool in self.reachable(&own.0, endpoint) {
+            let decision = self.decide(&own, endpoint, tool, now_ms);
+            list.valid_from = list.valid_from.max(decision.horizon.since());
+            list.valid_until = list.valid_until.min(decision.horizon.until());
+            if decision.outcome.is_listed() {
+                list.tools.push(tool);
+            }
+        }
+        let list = Arc::new(list);
+        self.lists.insert(key, Arc::clone(&list));
+        list
+    }
+
+    pub(crate) fn decide(
+        &self,
+        class: &CallerClass,
+        endpoint: EndpointIndex,
+        tool: ToolIndex,
+        now_ms: Millis,
+    ) -> Decision {
+        decide((&self.rules, &self.index, &self.frames), &class.0, (endpoint, tool), now_ms)
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The class itself, or its caller resolved against this judge.
+    pub(crate) fn own(&self, class: &CallerClass) -> CallerClass {
+        if class.0.is_of(&self.index) { class.clone() } else { self.class(class.facts()) }
+    }
+
+    /// The slice of a decision, to be held against the schema.
+    #[cfg(test)]
+    pub(crate) fn slice_and_schema(
+        &self,
+        class: &CallerClass,
+        endpoint: EndpointIndex,
+        tool: ToolIndex,
+        now_ms: Millis,
+    ) -> Option<(cedar_policy::Entities, &cedar_policy::Schema)> {
+        let decision = self.decide(class, endpoint, tool, now_ms);
+        let slice = self.frames.slice(&self.index, &class.0, endpoint, tool, &decision.reach).ok()?;
+        Some((slice, &self.rules.schema))
+    }
+
+    /// Every tool a verdict could list: those of published servers in a toolset that something of the caller names. For
+    /// any other, no factor holds a toolset, at no time, and the only permit needs one.
+    fn reachable(&self, class: &Resolved, endpoint: EndpointIndex) -> BTreeSet<ToolIndex> {
+        let mut toolsets: BTreeSet<ToolsetIndex> = BTreeSet::new();
+        if let Some(user) = &class.user {
+            toolsets.extend(user.grants.toolsets());
+            toolsets.extend(user.reveals.toolsets());
+        } else if let Some(agent) = &class.agent {
+            toolsets.extend(agent.toolsets());
+        }
+        let Some(at) = self.index.endpoint(endpoint) else { return BTreeSet::new() };
+        let published = |tool: &ToolIndex| {
+            self.index.tool(*tool).is_some_and(|entry| at.servers.binary_search(&entry.server).is_ok())
+        };
+        let members = toolsets.iter().filter_map(|toolset| self.index.toolset(*toolset));
+        members.flat_map(|entry| entry.tools.iter().copied()).filter(published).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! The rule set: Cedar policies with their schema, validated strictly, each under the id it declares. A rule set that does
+//! not validate, or whose rules cannot be told apart, never judges.
+
+use std::collections::BTreeSet;
+
+use ambit_model::Digest;
+use cedar_policy::{Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Schema, ValidationMode, Validator};
+
+const PLATFORM_SCHEMA: &str = include_str!("platform.cedarschema");
+const PLATFORM_POLICIES: &str = include_str!("platform.cedar");
+
+/// The ids of the platform's rules, as they stand in trails and explanations.
+pub(crate) mod id {
+    pub(crate) const ENDPOINT: &str = "guard.endpoint";
+    pub(crate) const PENDING: &str = "guard.pending";
+    pub(crate) const SERVER_EXPIRED: &str = "guard.server-expired";
+    pub(crate) const AGENT_EXPIRED: &str = "guard.agent-expired";
+    pub(crate) const CLIENT_CEILING: &str = "guard.client-ceiling";
+    pub(crate) const NEEDS_REVEAL: &str = "guard.destructive-needs-reveal";
+    pub(crate) const OPERATOR_DESTRUCTIVE: &str = "guard.operator-destructive";
+    pub(crate) const TOKEN_SCOPE: &str = "guard.token-scope";
+}
+
+/// Why a rule set does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The schema is not one.
+    #[error("the schema cannot be read: {0}")]
+    Schema(String),
+    /// The policies are not Cedar.
+    #[error("the policies cannot be read: {0}")]
+    Syntax(String),
+    /// A policy without a name of its own.
+    #[error("policy `{0}` has no `@id`: give it one, so that decisions can name it")]
+    Unnamed(String),
+    /// Two policies of one name.
+    #[error("two policies have the `@id` `{0}`: give each its own")]
+    DuplicateId(String),
+    /// The policies do not fit the schema.
+    #[error("the policies do not fit the schema: {0}")]
+    Invalid(String),
+}
+
+/// A validated rule set.
+pub(crate) struct Rules {
+    policies: PolicySet,
+    authorizer: Authorizer,
+    digest: Digest,
+    #[cfg(test)]
+    pub(crate) schema: Schema,
+}
+
+/// What the rules say to one request.
+pub(crate) struct Ruling {
+    pub(crate) allowed: bool,
+    /// The deciding policies, sorted; empty when nothing permits.
+    pub(crate) policies: Vec<String>,
+    /// A rule could not be evaluated. Then `allowed` is false, whatever the others say.
+    pub(crate) failed: bool,
+}
+
+impl Rules {
+    /// The platform's permit family and guards.
+    // The organisation's `forbid` rules join here: their text and schema are appended, validated in the same pass and
+    // covered by the same digest.
+    pub(crate) fn platform() -> Result<Self, RulesError> {
+        Self::load(PLATFORM_SCHEMA, PLATFORM_POLICIES)
+    }
+
+    pub(crate) fn load(schema_text: &str, policy_text: &str) -> Result<Self, RulesError> {
+        let (schema, warnings) =
+            Schema::from_cedarschema_str(schema_text).map_err(|error| RulesError::Schema(error.to_string()))?;
+        if let Some(warning) = { warnings }.next() {
+            return Err(RulesError::Schema(warning.to_string()));
+        }
+        let policies = named(policy_text)?;
+        let verdict = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
+        // A warning is a rule that can never match, or text made to be misread: neither has a place in a rule set.
+        let mut complaints = verdict.validation_errors().map(ToString::to_string).collect::<Vec<_>>();
+        complaints.extend(verdict.validation_warnings().map(ToString::to_string));
+        if !complaints.is_empty() {
+            return Err(RulesError::Invalid(complaints.join("; ")));
+        }
+        Ok(Self {
+            policies,
+            authorizer: Authorizer::new(),
+            digest: Digest::of_parts([policy_text.as_bytes(), schema_text.as_bytes()]),
+            #[cfg(test)]
+            schema,
+        })
+    }
+
+    /// The digest of policies and schema. Grants are not part of it.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Judges one request over its slice of entities.
+    pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Ruling {
+        let response = self.authorizer.is_authorized(request, &self.policies, entities);
+        let failed = response.diagnostics().errors().next().is_some();
+        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        policies.sort_unstable();
+        // An error makes its own policy not apply, which is fail-open for a `forbid`: so it denies outright.
+        let allowed = !failed && response.decision() == cedar_policy::Decision::Allow;
+        Ruling { allowed, policies, failed }
+    }
+}
+
+fn named(text: &str) -> Result<PolicySet, RulesError> {
+    let parsed: PolicySet = text.parse().map_err(|error| RulesError::Syntax(format!("{error}")))?;
+    let mut seen = BTreeSet::new();
+    let mut policies = Vec::new();
+    for policy in parsed.policies() {
+        let name = own_id(policy)?;
+        if !seen.insert(name.clone()) {
+            return Err(RulesError::DuplicateId(name));
+        }
+        policies.push(policy.new_id(PolicyId::new(name)));
+    }
+    if parsed.templates().next().is_some() {
+        return Err(RulesError::Syntax("a template decides nothing by itself: write a policy".to_owned()));
+    }
+    PolicySet::from_policies(policies).map_err(|error| RulesError::Syntax(error.to_string()))
+}
+
+fn own_id(policy: &Policy) -> Result<String, RulesError> {
+    match policy.annotation("id") {
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        Some(_) | None => Err(RulesError::Unnamed(policy.id().to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platform_rules_stand_and_carry_their_ids() {
+        let rules = Rules::platform().unwrap();
+        let mut ids: Vec<_> = rules.policies.policies().map(|p| p.id().to_string()).collect();
+        ids.sort();
+        let mut expected = vec![
+            "entitled",
+            id::ENDPOINT,
+            id::PENDING,
+            id::SERVER_EXPIRED,
+            id::AGENT_EXPIRED,
+            id::CLIENT_CEILING,
+            id::NEEDS_REVEAL,
+            id::OPERATOR_DESTRUCTIVE,
+            id::TOKEN_SCOPE,
+        ];
+        expected.sort_unstable();
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn the_digest_covers_policies_and_schema() {
+        let base = Rules::platform().unwrap().digest();
+        let changed_policy = format!("{PLATFORM_POLICIES}// one more line\n");
+        assert_ne!(Rules::load(PLATFORM_SCHEMA, &changed_policy).unwrap().digest(), base);
+        let changed_schema = format!("{PLATFORM_SCHEMA}// one more line\n");
+        assert_ne!(Rules::load(&changed_schema, PLATFORM_POLICIES).unwrap().digest(), base);
+    }
+
+    #[test]
+    fn rules_that_cannot_be_told_apart_or_do_not_fit_are_refused() {
+        let head = "(principal is Caller, action == Action::\"list\", resource is Tool)";
+        let cases = [
+            (format!("forbid {head};"), "has no `@id`"),
+            (format!("@id(\"\") forbid {head};"), "has no `@id`"),
+            (format!("@id(\"a\") forbid {head}; @id(\"a\") forbid {head};"), "two policies have the `@id` `a`"),
+            (format!("@id(\"a\") forbid {head} when {{ resource.colour == 1 }};"), "do not fit the schema"),
+            (format!("@id(\"a\") forbid {head} when {{ principal.user.holds.isEmpty() }};"), "do not fit the schema"),
+            (format!("@id(\"a\") forbid {head} when {{ false }};"), "do not fit the schema"),
+            ("@id(\"a\") forbid (principal == ?principal, action, resource);".to_owned(), "template"),
+            ("nonsense".to_owned(), "cannot be read"),
+        ];
+        for (policies, complaint) in cases {
+            let error = Rules::load(PLATFORM_SCHEMA, &policies).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{policies}: {error}");
+        }
+        assert!(matches!(Rules::load("entity {", PLATFORM_POLICIES), Err(RulesError::Schema(_))));
+    }
+}

@@ -1,0 +1,158 @@
+//! Tests over the whole room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ambit_model::{
+    Digest, Effect, Outcome,
+    caller::{AgentFacts, Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
+    ceiling::{Ceiling, ClientCeilings},
+    grant::{Grant, GrantOrigin, GrantSubject},
+    ids::{AgentId, ClientId, EndpointSlug, GrantId, ServerSlug, ToolId, ToolsetSlug, UserKey},
+    tool::Acceptance,
+    toolset::{Selector, Toolset},
+};
+
+use cedar_policy::Entities;
+
+use crate::{EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts, rules::Rules};
+
+fn input() -> JudgeInput {
+    let toolset = ToolsetSlug::parse("all").unwrap();
+    JudgeInput {
+        revision: 7,
+        toolsets: vec![Toolset {
+            slug: toolset.clone(),
+            title: String::new(),
+            tools: vec![Selector::try_from("mux/*".to_owned()).unwrap()],
+            effects: Vec::new(),
+        }],
+        grants: vec![Grant {
+            id: GrantId::parse("g1").unwrap(),
+            subject: GrantSubject::User(UserKey::local("alice").unwrap()),
+            toolset,
+            reason: "test".into(),
+            approved_by: None,
+            starts_at: 0,
+            expires_at: 100,
+            origin: GrantOrigin::Config,
+        }],
+        reveals: Vec::new(),
+        ceilings: ClientCeilings { clients: BTreeMap::new(), default: Ceiling::Everything },
+        tools: vec![ToolFacts {
+            id: ToolId::parse("mux/get-asset").unwrap(),
+            definition: Digest::of(b"definition"),
+            effect: Effect::Read,
+            acceptance: Acceptance::Accepted,
+            labels: Vec::new(),
+        }],
+        servers: vec![ServerFacts {
+            slug: ServerSlug::parse("mux").unwrap(),
+            environment: "production".into(),
+            data_class: "internal".into(),
+            owner: "team".into(),
+            expires_at: 1000,
+        }],
+        endpoints: vec![EndpointFacts {
+            slug: EndpointSlug::parse("default").unwrap(),
+            servers: vec![ServerSlug::parse("mux").unwrap()],
+        }],
+    }
+}
+
+fn alice() -> CallerFacts {
+    CallerFacts {
+        principal: Principal::Person {
+            user: UserFacts { key: UserKey::local("alice").unwrap(), groups: BTreeSet::new(), claims: BTreeMap::new() },
+        },
+        client: ClientFacts { id: ClientId::parse("c").unwrap(), assurance: Assurance::Cimd },
+        scopes: TokenScopes::None,
+        declined: BTreeSet::new(),
+        operator: None,
+    }
+}
+
+fn outcome(judge: &Judge, caller: &CallerFacts, now: i64) -> Outcome {
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let tool = judge.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
+    judge.standing(&judge.class(caller), endpoint, tool, now).outcome
+}
+
+#[test]
+fn a_grant_lets_its_user_in_for_as_long_as_it_lives() {
+    let judge = Judge::build(input()).unwrap();
+    assert_eq!(outcome(&judge, &alice(), 0), Outcome::Allow);
+    assert_eq!(outcome(&judge, &alice(), 99), Outcome::Allow);
+    assert_eq!(outcome(&judge, &alice(), 100), Outcome::Hidden);
+    assert_eq!(outcome(&judge, &alice(), -1), Outcome::Hidden);
+}
+
+/// A judge whose rules are the platform's and one more.
+fn with_rule(rule: &str) -> Judge {
+    let policies = format!("{}\n{rule}", include_str!("platform.cedar"));
+    let rules = Rules::load(include_str!("platform.cedarschema"), &policies).unwrap();
+    Judge::with_rules(rules, input()).unwrap()
+}
+
+const BY_ALL: &str = "principal is Caller, action, resource is Tool";
+
+#[test]
+fn an_evaluation_error_denies_and_says_so() {
+    // Overflow is the one error that strict validation lets through.
+    let broken = format!("@id(\"broken\") forbid ({BY_ALL}) when {{ 9223372036854775807 + 1 > resource.labels.x }};");
+    assert!(Rules::load(include_str!("platform.cedarschema"), &broken).is_err());
+    let judge = with_rule(&format!(
+        "@id(\"broken\") forbid ({BY_ALL}) when {{ (if resource.accepted then 9223372036854775807 else 1) + 1 == 7 }};"
+    ));
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let tool = judge.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
+    let verdict = judge.standing(&judge.class(&alice()), endpoint, tool, 0);
+    assert_eq!(verdict.outcome, Outcome::Hidden);
+    assert!(verdict.evaluation_error);
+    assert_eq!(verdict.reasons, ["evaluation error"]);
+    assert!(judge.visible(&judge.class(&alice()), endpoint, 0).tools.is_empty());
+}
+
+#[test]
+fn a_forbid_on_call_alone_refuses_and_on_list_hides() {
+    let head = |action| format!("principal is Caller, action == Action::\"{action}\", resource is Tool");
+    let refusing = with_rule(&format!("@id(\"no\") forbid ({}) when {{ resource.accepted }};", head("call")));
+    assert_eq!(outcome(&refusing, &alice(), 0), Outcome::Refused);
+    let hiding = with_rule(&format!("@id(\"no\") forbid ({}) when {{ resource.accepted }};", head("list")));
+    assert_eq!(outcome(&hiding, &alice(), 0), Outcome::Hidden);
+}
+
+#[test]
+fn a_class_of_another_judge_is_resolved_anew() {
+    let empty = Judge::build(JudgeInput { grants: Vec::new(), ..input() }).unwrap();
+    let full = Judge::build(input()).unwrap();
+    let (of_empty, of_full) = (empty.class(&alice()), full.class(&alice()));
+    let endpoint = full.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let tool = full.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
+    assert_eq!(full.standing(&of_empty, endpoint, tool, 0).outcome, Outcome::Allow);
+    assert_eq!(empty.standing(&of_full, endpoint, tool, 0).outcome, Outcome::Hidden);
+    assert_eq!(empty.visible(&of_full, endpoint, 0).tools, []);
+    // Also after the judge it came from is gone.
+    drop(full);
+    assert_eq!(empty.standing(&of_full, endpoint, tool, 0).outcome, Outcome::Hidden);
+}
+
+#[test]
+fn every_slice_conforms_to_the_schema() {
+    let judge = Judge::build(input()).unwrap();
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let tool = judge.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
+    let user = alice().user().unwrap().clone();
+    let agent = AgentFacts { id: AgentId::parse("bot").unwrap(), owner: user.key.clone(), expires_at: 50 };
+    for principal in [
+        alice().principal,
+        Principal::Agent { agent: agent.clone() },
+        Principal::Delegated { user: user.clone(), agent: agent.clone() },
+    ] {
+        for operator in [None, Some("operator:root".to_owned())] {
+            let caller = CallerFacts { principal: principal.clone(), operator, ..alice() };
+            let (slice, schema) = judge.slice_and_schema(&judge.class(&caller), endpoint, tool, 0).unwrap();
+            assert_eq!(slice.iter().count(), 3);
+            Entities::from_entities(slice.iter().cloned(), Some(schema)).unwrap();
+        }
+    }
+}
