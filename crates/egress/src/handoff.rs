@@ -1,0 +1,82 @@
+//! The body of a request, which knows whether the request was handed to a connection.
+//!
+//! The HTTP implementation asks a body whether it is empty at the moment it takes the request off
+//! its queue to write it: before that nothing can have left, from then on something may have. Both
+//! sides settle it with one atomic exchange, so an answer "nothing was sent" stays true: a request
+//! that is given up first cannot be written afterwards.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+
+const WAITING: u8 = 0;
+const HANDED_OVER: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// The sender's half.
+#[derive(Clone)]
+pub(crate) struct Handoff(Arc<AtomicU8>);
+
+/// A request body as the connection sees it.
+pub(crate) struct Outgoing {
+    body: Full<Bytes>,
+    stage: Arc<AtomicU8>,
+}
+
+/// The sender gave the request up before it was written.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was given up before it was sent")]
+pub(crate) struct GivenUp;
+
+impl Outgoing {
+    pub(crate) fn new(body: Full<Bytes>) -> (Self, Handoff) {
+        let stage = Arc::new(AtomicU8::new(WAITING));
+        (Self { body, stage: Arc::clone(&stage) }, Handoff(stage))
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == GIVEN_UP
+    }
+}
+
+impl Handoff {
+    /// Gives the request up; true if nothing of it was or will be written.
+    pub(crate) fn give_up(&self) -> bool {
+        match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(stage) => stage == GIVEN_UP,
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = GivenUp;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, GivenUp>>> {
+        if self.is_given_up() {
+            return Poll::Ready(Some(Err(GivenUp)));
+        }
+        Pin::new(&mut self.body).poll_frame(cx).map_err(|never| match never {})
+    }
+
+    /// Called when the request is taken to be written.
+    ///
+    /// A body that was given up claims to have bytes, so that it is asked for them and can fail
+    /// before anything is flushed.
+    fn is_end_stream(&self) -> bool {
+        match self.stage.compare_exchange(WAITING, HANDED_OVER, Ordering::AcqRel, Ordering::Acquire) {
+            Err(GIVEN_UP) => false,
+            Ok(_) | Err(_) => self.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.is_given_up() { SizeHint::with_exact(1) } else { self.body.size_hint() }
+    }
+}
