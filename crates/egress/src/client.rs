@@ -163,7 +163,7 @@ fn prepare(target: &Target, request: Request<Full<Bytes>>) -> Result<(Request<Ou
     head.headers.remove(CONTENT_LENGTH);
     head.headers.remove(TRANSFER_ENCODING);
     head.headers.insert(HOST, target.host_header());
-    let (body, handoff) = Outgoing::new(body);
+    let (body, handoff) = Outgoing::new(body, &head.method);
     Ok((Request::from_parts(head, body), handoff))
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
@@ -25,6 +26,8 @@ pub(crate) struct Handoff(Arc<AtomicU8>);
 /// A request body as the connection sees it.
 pub(crate) struct Outgoing {
     body: Full<Bytes>,
+    /// An empty body is announced as `Content-Length: 0`, not left out.
+    announced: bool,
     stage: Arc<AtomicU8>,
 }
 
@@ -34,9 +37,12 @@ pub(crate) struct Outgoing {
 pub(crate) struct GivenUp;
 
 impl Outgoing {
-    pub(crate) fn new(body: Full<Bytes>) -> (Self, Handoff) {
+    /// A body for a request of `method`, and the sender's hold on it.
+    pub(crate) fn new(body: Full<Bytes>, method: &Method) -> (Self, Handoff) {
+        // RFC 9110 §8.6: methods that define a meaning for a body say that it is empty.
+        let announced = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
         let stage = Arc::new(AtomicU8::new(WAITING));
-        (Self { body, stage: Arc::clone(&stage) }, Handoff(stage))
+        (Self { body, announced, stage: Arc::clone(&stage) }, Handoff(stage))
     }
 
     fn is_given_up(&self) -> bool {
@@ -72,11 +78,62 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self.stage.compare_exchange(WAITING, HANDED_OVER, Ordering::AcqRel, Ordering::Acquire) {
             Err(GIVEN_UP) => false,
-            Ok(_) | Err(_) => self.body.is_end_stream(),
+            Ok(_) => !self.announced && self.body.is_end_stream(),
+            Err(_) => self.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         if self.is_given_up() { SizeHint::with_exact(1) } else { self.body.size_hint() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Sends a request over a real HTTP connection and returns the bytes that reached the other side.
+    async fn bytes_on_the_wire(method: Method, body: &'static str, give_up: bool) -> (String, bool) {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let (outgoing, handoff) = Outgoing::new(Full::from(body), &method);
+        if give_up {
+            assert!(handoff.give_up());
+        }
+        let mut request = Request::new(outgoing);
+        *request.method_mut() = method;
+        let answer = tokio::spawn(async move { sender.send_request(request).await.is_ok() });
+        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let unsent = handoff.give_up();
+        connection.abort();
+        let mut seen = String::new();
+        theirs.read_to_string(&mut seen).await.unwrap();
+        assert!(!answer.await.unwrap());
+        (seen, unsent)
+    }
+
+    #[tokio::test]
+    async fn a_request_given_up_first_never_reaches_the_wire() {
+        for method in [Method::GET, Method::HEAD, Method::POST, Method::DELETE] {
+            for body in ["", "x", "hello"] {
+                let (seen, unsent) = bytes_on_the_wire(method.clone(), body, true).await;
+                assert_eq!((seen.as_str(), unsent), ("", true), "{method} {body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_on_the_wire_cannot_be_given_up() {
+        for (method, body) in [(Method::GET, ""), (Method::POST, ""), (Method::POST, "hello")] {
+            let (seen, unsent) = bytes_on_the_wire(method.clone(), body, false).await;
+            assert!(seen.starts_with(method.as_str()) && seen.ends_with(body) && !unsent, "{seen}");
+        }
     }
 }

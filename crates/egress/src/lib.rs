@@ -28,9 +28,12 @@ pub mod tls;
 
 pub use body::{Body, Chunks, ReadError};
 pub use client::{Client, Settings};
-pub use fetch::{FetchError, FetchLimits, Fetched, Redirects};
+pub use fetch::{Ask, FetchError, FetchLimits, Fetched, Redirects};
 pub use network::Network;
 pub use rules::{EgressRules, Refusal};
-pub use send::{NotSent, SendError, Sent};
+pub use send::{Lost, NotSent, SendError, Sent};
 pub use target::{Target, TargetError};
 pub use tls::{Roots, TlsError};
+
+#[cfg(test)]
+mod tests;

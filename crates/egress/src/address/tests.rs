@@ -48,6 +48,10 @@ fn ranges_begin_and_end_where_the_registries_say() {
     }
     assert_eq!(kind("::1"), Loopback);
     assert_eq!(kind("255.255.255.255"), Broadcast);
+}
+
+#[test]
+fn the_neighbours_of_special_ranges_are_public() {
     for public in [
         "1.0.0.0",
         "9.255.255.255",
@@ -88,7 +92,7 @@ fn ranges_begin_and_end_where_the_registries_say() {
         "::ffff:8.8.8.8",
         "2002:808:808::1",
     ] {
-        assert_eq!(kind(public), Global, "{public}");
+        assert_eq!(kind(public), AddressKind::Global, "{public}");
     }
 }
 

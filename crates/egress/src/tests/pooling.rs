@@ -1,0 +1,109 @@
+//! Which requests share a connection, and when one may be sent again.
+
+use std::time::Duration;
+
+use super::peer::{Act, Peer, ok};
+use super::{client, get, in_ms, post, send, text};
+use crate::{NotSent, Sent};
+
+#[tokio::test]
+async fn sequential_requests_use_one_connection() {
+    let peer = Peer::answering([&ok("a"), &ok("b"), &ok("c")]);
+    let (client, target) = (client(), peer.target());
+    for expected in ["a", "b", "c"] {
+        assert_eq!(text(&client.clone(), &target, "/").await, expected);
+        settle().await;
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn clients_do_not_share_connections() {
+    let peer =
+        Peer::start([&[Act::Read, Act::Write(ok("a")), Act::Hold], &[Act::Read, Act::Write(ok("b")), Act::Hold]]);
+    assert_eq!(text(&client(), &peer.target(), "/").await, "a");
+    assert_eq!(text(&client(), &peer.target(), "/").await, "b");
+}
+
+/// The pool hands out a connection whose end it has not noticed yet; the request never leaves on it.
+///
+/// One thread that looks at its sockets after every task: the peer closes while the thread is
+/// blocked, the request is queued, and the connection's task learns of both at once.
+#[test]
+fn a_request_that_never_left_moves_to_a_fresh_connection() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build().unwrap();
+    runtime.block_on(async {
+        let peer = Peer::start([
+            &[Act::Read, Act::Write(ok("old")), Act::Pause(Duration::from_millis(100))],
+            &[Act::Read, Act::Write(ok("new")), Act::Hold],
+        ]);
+        let (client, target) = (client(), peer.target());
+        assert_eq!(text(&client, &target, "/1").await, "old");
+        settle().await;
+        std::thread::sleep(Duration::from_millis(300));
+        // Runs before the connection's task, so that the sockets are looked at in between.
+        tokio::spawn(async {});
+        let response = send(&client, &target, post("/2", "x")).await.unwrap();
+        assert_eq!(response.into_body().read_bounded(9, in_ms(5_000)).await.unwrap(), "new");
+        let received = peer.received();
+        assert_eq!(received.len(), 2);
+        assert!(received[0].contains("/1") && !received[0].contains("/2"), "{received:?}");
+        assert_eq!(received[1].matches("POST /2").count(), 1, "{received:?}");
+    });
+}
+
+#[tokio::test]
+async fn a_request_that_left_on_a_kept_connection_is_not_sent_again() {
+    let peer =
+        Peer::start([&[Act::Read, Act::Write(ok("a")), Act::Read], &[Act::Read, Act::Write(ok("again")), Act::Hold]]);
+    let (client, target) = (client(), peer.target());
+    assert_eq!(text(&client, &target, "/1").await, "a");
+    settle().await;
+    let error = send(&client, &target, post("/2", "x")).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error}");
+    settle().await;
+    let received = peer.received();
+    assert_eq!(received.len(), 1, "{received:?}");
+    assert_eq!(received[0].matches("POST /2").count(), 1, "{received:?}");
+}
+
+/// What follows a complete answer must not become the answer to somebody else's request.
+#[tokio::test]
+async fn bytes_behind_an_answer_spoil_the_connection() {
+    let poisoned = format!("{}{}", ok("mine"), ok("smuggled"));
+    let peer =
+        Peer::start([&[Act::Read, Act::Write(poisoned), Act::Hold], &[Act::Read, Act::Write(ok("clean")), Act::Hold]]);
+    let (client, target) = (client(), peer.target());
+    assert_eq!(text(&client, &target, "/1").await, "mine");
+    assert_eq!(text(&client, &target, "/2").await, "clean");
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_read_to_its_end_spoils_the_connection() {
+    let peer = Peer::start([
+        &[Act::Read, Act::Write("HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\nstart".to_owned()), Act::Hold],
+        &[Act::Read, Act::Write(ok("clean")), Act::Hold],
+    ]);
+    let (client, target) = (client(), peer.target());
+    drop(send(&client, &target, get("/1")).await.unwrap());
+    assert_eq!(text(&client, &target, "/2").await, "clean");
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_wait_for_a_slot() {
+    let peer = Peer::answering([&ok("a"), &ok("b")]);
+    let (client, target) = (client(), peer.target().with_max_in_flight(1));
+    let first = send(&client, &target, get("/1")).await.unwrap();
+    let error = client.send(&target.clone(), post("/2", "x"), in_ms(50)).await.unwrap_err();
+    assert!(matches!(error.sent, Sent::No(NotSent::Busy)), "{error}");
+    assert_eq!(first.into_body().read_bounded(9, in_ms(5_000)).await.unwrap(), "a");
+    assert_eq!(text(&client, &target, "/3").await, "b");
+    assert!(!peer.received()[0].contains("/2"));
+}
+
+/// Lets the connection's task put the connection back.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(30)).await;
+}
