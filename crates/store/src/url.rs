@@ -7,7 +7,8 @@ use sqlx::postgres::PgConnectOptions;
 /// The place of a store.
 #[derive(Clone)]
 pub enum StoreUrl {
-    /// `sqlite::memory:`: gone when the last clone of the store is. For tests.
+    /// `sqlite::memory:`: gone when the last clone of the store is. For tests. It has one connection, so reading through
+    /// the store while a transaction of the same task is open waits until the deadline; read through the transaction.
     Memory,
     /// `sqlite:PATH`: one file, one node.
     File(PathBuf),

@@ -71,3 +71,32 @@ fn report(confirmed: &Result<u64, StoreError>, reachable: &mut bool) {
     }
     *reachable = confirmed.is_ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StoreUrl, revision, testing};
+
+    #[tokio::test]
+    async fn a_commit_is_announced_and_a_rollback_is_not() {
+        let url = testing::postgres().unwrap_or_else(|error| panic!("{error}"));
+        let store = Store::open(&url).await.unwrap();
+        let mut listener = store.listen(None).await;
+        assert!(listener.is_some());
+        let mut undone = store.begin().await.unwrap();
+        revision::bump(&mut undone);
+        revision::advance(&mut undone).await.unwrap();
+        undone.rollback().await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        revision::bump(&mut tx);
+        let revision = tx.commit().await.unwrap().unwrap();
+        let heard = listener.as_mut().unwrap().try_recv().await.unwrap().unwrap();
+        assert_eq!((heard.channel(), heard.payload()), (CHANNEL, revision.to_string().as_str()));
+    }
+
+    #[tokio::test]
+    async fn a_file_has_no_announcements_and_relies_on_the_poll() {
+        let store = Store::open(&StoreUrl::Memory).await.unwrap();
+        assert!(store.listen(None).await.is_none());
+    }
+}

@@ -6,7 +6,13 @@ use ambit_model::Digest;
 
 use crate::{Store, StoreUrl, testing};
 
+mod concurrency;
+mod entitlement;
+mod fleet;
 mod identity;
+mod outage;
+mod schema;
+mod trail;
 
 /// A point in time. Cases count from here.
 const NOW: i64 = 1_800_000_000_000;
@@ -44,7 +50,9 @@ use cases;
 
 async fn run_all(fresh: impl Fn() -> StoreUrl) {
     let mut failed = Vec::new();
-    for (name, case) in identity::CASES.iter().copied() {
+    for (name, case) in
+        [identity::CASES, entitlement::CASES, fleet::CASES, schema::CASES, trail::CASES, concurrency::CASES].concat()
+    {
         let url = fresh();
         let store = Store::open(&url).await.unwrap();
         println!("{name}");
