@@ -33,7 +33,7 @@ use crate::tls::{Roots, TlsError};
 /// Most header lines of an answer.
 const MAX_HEADERS: usize = 100;
 
-/// Most bytes of an answer's head, and most bytes read at once.
+/// About the most bytes of an answer's head: the bound is looked at after each read, which may bring as much again.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// What a [`Client`] may do, and how long it waits.

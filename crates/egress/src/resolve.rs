@@ -1,6 +1,6 @@
 //! Names to addresses, judged before anyone connects.
 //!
-//! The connector asks [`Judged`], never the system: what it gets back is what it connects to, so a
+//! The connector asks `Judged`, never the system: what it gets back is what it connects to, so a
 //! name that answers differently a moment later changes nothing.
 
 use std::future::Future;
