@@ -229,7 +229,7 @@ impl Tx {
 
 /// Where rows are read from: a store, or a transaction under way.
 ///
-/// Sealed: [`Arg`] and [`Row`] have no name outside this crate.
+/// Sealed: its arguments and rows have no name outside this crate.
 pub trait Source: Send {
     /// Reads every row.
     #[doc(hidden)]

@@ -44,9 +44,10 @@ pub(super) async fn open(url: &StoreUrl) -> Result<Pool, OpenError> {
 /// The options every PostgreSQL connection is opened with.
 fn postgres(options: &PgConnectOptions) -> PgConnectOptions {
     options.clone().application_name("ambit").options([
-        // A client that vanished inside a transaction must not hold its locks.
+        // A client that vanished inside a transaction must not hold its locks; a statement ends on the server before the
+        // caller stops waiting for it.
         ("idle_in_transaction_session_timeout", "10s"),
-        ("statement_timeout", "5s"),
+        ("statement_timeout", "4s"),
     ])
 }
 
