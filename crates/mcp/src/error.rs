@@ -272,7 +272,7 @@ impl RpcError {
     }
 
     fn with_data(mut self, data: Vec<u8>) -> Self {
-        self.data = String::from_utf8(data).ok();
+        self.data = Some(write::into_text(data));
         self
     }
 

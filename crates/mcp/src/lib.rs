@@ -11,6 +11,8 @@ pub mod era;
 
 pub mod error;
 
+pub mod reply;
+
 mod raw;
 mod scan;
 mod write;

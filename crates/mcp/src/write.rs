@@ -49,3 +49,8 @@ pub(crate) fn string_member(out: &mut Vec<u8>, name: &str, text: &str) {
     key(out, name);
     string(out, text);
 }
+
+/// The bytes as text; they were written from text, so nothing is ever replaced.
+pub(crate) fn into_text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
