@@ -9,6 +9,8 @@ pub mod strict;
 
 pub mod era;
 
+pub mod headers;
+
 pub mod error;
 
 pub mod reply;
