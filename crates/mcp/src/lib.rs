@@ -15,6 +15,8 @@ pub mod error;
 
 pub mod reply;
 
+pub mod sse;
+
 mod raw;
 mod scan;
 mod write;
