@@ -23,6 +23,9 @@ pub struct Definition {
     /// The upstream's own annotations, as received. Untrusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Value>,
+    /// Every other member the upstream sent, so that nothing a client is shown stays outside the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Value>,
     /// What stands behind the tool: for a REST API `METHOD path`, so that a moved operation is a changed tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<String>,
@@ -38,6 +41,7 @@ impl Definition {
             "inputSchema": self.input_schema,
             "outputSchema": self.output_schema,
             "annotations": self.annotations,
+            "rest": self.rest,
             "binding": self.binding,
         }))
     }
@@ -87,6 +91,7 @@ mod tests {
             input_schema: json!({"type": "object"}),
             output_schema: None,
             annotations: Some(json!({"readOnlyHint": true})),
+            rest: None,
             binding: None,
         }
     }
@@ -94,7 +99,8 @@ mod tests {
     #[test]
     fn every_member_is_part_of_the_digest() {
         let base = definition().digest();
-        let changes: [fn(&mut Definition); 7] = [
+        let changes: [fn(&mut Definition); 8] = [
+            |d| d.rest = Some(json!({"_meta": {}})),
             |d| d.id = ToolId::parse("mux/other").unwrap(),
             |d| d.title = Some("t".into()),
             |d| d.description.push('!'),
@@ -104,9 +110,9 @@ mod tests {
             |d| d.binding = Some("DELETE /x".into()),
         ];
         for change in changes {
-            let mut changed = definition();
-            change(&mut changed);
-            assert_ne!(changed.digest(), base, "{changed:?}");
+            let mut other = definition();
+            change(&mut other);
+            assert_ne!(other.digest(), base, "{other:?}");
         }
     }
 

@@ -75,18 +75,19 @@ pub(crate) fn decide(
 
 fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Horizon) -> Reach {
     let user = class.user.as_ref().map(|factor| {
-        let offered: Vec<_> =
-            entry.toolsets.iter().copied().filter(|toolset| factor.declined.binary_search(toolset).is_err()).collect();
-        let revealed = held(&offered, &factor.reveals, |number| {
+        let revealed = held(&entry.toolsets, &factor.reveals, |number| {
             index.reveal(number).is_some_and(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
         });
-        let mut holds = held(&offered, &factor.grants, |number| {
+        let mut holds = held(&entry.toolsets, &factor.grants, |number| {
             index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
         });
         // A reveal also entitles.
         holds.extend(revealed.iter().filter(|toolset| !holds.contains(toolset)).copied().collect::<Vec<_>>());
         holds.sort_unstable();
-        UserReach { holds, revealed }
+        let offered = |held: Vec<ToolsetIndex>| {
+            held.into_iter().filter(|toolset| factor.declined.binary_search(toolset).is_err()).collect()
+        };
+        UserReach { holds: offered(holds), revealed: offered(revealed) }
     });
     let agent = class.agent.as_ref().zip(class.facts.agent()).map(|(grants, facts)| AgentReach {
         holds: held(&entry.toolsets, grants, |number| {
@@ -100,8 +101,8 @@ fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Hori
     Reach { user, agent, admits: left(&class.ceiling), carries: left(&class.scopes), server_expired }
 }
 
-/// The toolsets held by something that is live. Everything is asked, not only until the first yes: each is an instant at
-/// which the decision may change.
+/// The toolsets held by something that is live. Everything is asked, also what was declined and not only until the first
+/// yes: each is an instant at which the decision, or its reasons, may change.
 fn held<T: Copy + Ord>(
     toolsets: &[ToolsetIndex],
     holdings: &Holdings<T>,
@@ -134,7 +135,7 @@ impl Bench<'_> {
             if !listed.allowed {
                 return Ok((Outcome::Hidden, listed));
             }
-            let called = question(Action::Call)?;
+            let called = if self.rules.gives_one_answer() { listed } else { question(Action::Call)? };
             let outcome = match (called.allowed, called.failed) {
                 (true, _) => Outcome::Allow,
                 (false, false) => Outcome::Refused,

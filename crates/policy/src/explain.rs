@@ -131,6 +131,7 @@ fn remedy(case: &Case<'_>, policy: &str, tool: &ToolId) -> Option<String> {
         id::PENDING => format!("review its definition and run `ambit tools accept {tool}`"),
         id::SERVER_EXPIRED => format!("review server `{}` with its owner and move `expires`", tool.server),
         id::AGENT_EXPIRED => "review the agent with its owner and move its expiry".to_owned(),
+        id::CLIENT_CEILING | id::TOKEN_SCOPE if entry.toolsets.is_empty() => return None,
         id::CLIENT_CEILING => {
             format!("add {} to the ceiling of client `{client}`", words::toolsets(case.index, &entry.toolsets))
         }

@@ -8,6 +8,7 @@ use ambit_model::{
     ceiling::ClientCeilings,
     grant::{Grant, GrantSubject, Reveal},
     ids::{EndpointSlug, ServerSlug, ToolId, ToolsetSlug, UserKey},
+    tool::Acceptance,
     toolset::{Selector, Toolset},
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct ToolEntry {
     pub(crate) server: usize,
     /// The toolsets that contain it, sorted.
     pub(crate) toolsets: Vec<ToolsetIndex>,
+    /// Shared by tools that differ in nothing a rule may read but their id.
+    pub(crate) shape: usize,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Index {
         let server_numbers = number_servers(&servers)?;
         let (mut tools, tool_numbers) = number_tools(tools, &server_numbers)?;
         let (toolsets, toolset_numbers) = expand_toolsets(toolsets, &mut tools, &tool_numbers)?;
+        number_shapes(&mut tools);
         let (endpoints, endpoint_numbers) = number_endpoints(endpoints, &server_numbers)?;
 
         let mut grants_of: HashMap<GrantSubject, Vec<GrantIndex>> = HashMap::new();
@@ -170,7 +174,7 @@ fn number_tools(mut tools: Vec<ToolFacts>, servers: &HashMap<ServerSlug, usize>)
         if numbers.insert(facts.id.clone(), ToolIndex(dense(number, "tools")?)).is_some() {
             return Err(BuildError::DuplicateTool(facts.id));
         }
-        entries.push(ToolEntry { facts, server, toolsets: Vec::new() });
+        entries.push(ToolEntry { facts, server, toolsets: Vec::new(), shape: 0 });
     }
     Ok((entries, numbers))
 }
@@ -225,6 +229,16 @@ fn expand(toolset: &Toolset, tools: &[ToolEntry], tool_numbers: &HashMap<ToolId,
         }
     }
     members
+}
+
+fn number_shapes(tools: &mut [ToolEntry]) {
+    let mut shapes = HashMap::new();
+    for ToolEntry { facts, server, toolsets, shape } in tools {
+        let ToolFacts { id: _, definition: _, effect, acceptance, labels } = facts;
+        let accepted = *acceptance == Acceptance::Accepted;
+        let next = shapes.len();
+        *shape = *shapes.entry((*server, *effect, accepted, labels.clone(), toolsets.clone())).or_insert(next);
+    }
 }
 
 type Endpoints = (Vec<EndpointEntry>, HashMap<EndpointSlug, EndpointIndex>);

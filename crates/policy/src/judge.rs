@@ -1,7 +1,10 @@
 //! The judge of one revision: built once, asked by every request, dropped with its snapshot. Verdicts are remembered inside
 //! it, so nothing ever has to be invalidated; each holds between two instants.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use ambit_model::{
     Digest,
@@ -33,7 +36,7 @@ const LIST_OVERHEAD: u64 = 32;
 /// Decides who may see and call what, over the facts of one revision.
 pub struct Judge {
     revision: u64,
-    rules: Rules,
+    rules: Arc<Rules>,
     index: Arc<Index>,
     frames: Frames,
     verdicts: Cache<(ClassKey, EndpointIndex, ToolIndex), Arc<Verdict>>,
@@ -64,10 +67,18 @@ impl Judge {
     /// # Errors
     /// [`BuildError`] when the facts contradict each other or the rule set does not stand.
     pub fn build(input: JudgeInput) -> Result<Self, BuildError> {
-        Self::with_rules(Rules::platform()?, input)
+        Self::with_rules(Arc::new(Rules::platform()?), input)
     }
 
-    pub(crate) fn with_rules(rules: Rules, input: JudgeInput) -> Result<Self, BuildError> {
+    /// A judge of other facts by the same rules, which are not read again. It remembers nothing of this one.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the facts contradict each other.
+    pub fn successor(&self, input: JudgeInput) -> Result<Self, BuildError> {
+        Self::with_rules(Arc::clone(&self.rules), input)
+    }
+
+    pub(crate) fn with_rules(rules: Arc<Rules>, input: JudgeInput) -> Result<Self, BuildError> {
         let revision = input.revision;
         let index = Arc::new(Index::build(input)?);
         let frames = Frames::build(&index)?;
@@ -180,11 +191,17 @@ impl Judge {
         }
         let own = self.own(class);
         let mut list = Visible { tools: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
-        for tool in self.reachable(&own.0, endpoint) {
-            let decision = self.decide(&own, endpoint, tool, now_ms);
-            list.valid_from = list.valid_from.max(decision.horizon.since());
-            list.valid_until = list.valid_until.min(decision.horizon.until());
-            if decision.outcome.is_listed() {
+        let mut listed_by_shape: HashMap<usize, bool> = HashMap::new();
+        for (tool, shape) in self.reachable(&own.0, endpoint) {
+            let known = listed_by_shape.get(&shape).copied().filter(|_| !self.rules.names_tools());
+            let listed = known.unwrap_or_else(|| {
+                let decision = self.decide(&own, endpoint, tool, now_ms);
+                list.valid_from = list.valid_from.max(decision.horizon.since());
+                list.valid_until = list.valid_until.min(decision.horizon.until());
+                decision.outcome.is_listed()
+            });
+            listed_by_shape.insert(shape, listed);
+            if listed {
                 list.tools.push(tool);
             }
         }
@@ -226,9 +243,9 @@ impl Judge {
         Some((slice, &self.rules.schema))
     }
 
-    /// Every tool a verdict could list: those of published servers in a toolset that something of the caller names. For
+    /// Every tool a verdict could list, with its shape: those of published servers in a toolset that something of the caller names. For
     /// any other, no factor holds a toolset, at no time, and the only permit needs one.
-    fn reachable(&self, class: &Resolved, endpoint: EndpointIndex) -> BTreeSet<ToolIndex> {
+    fn reachable(&self, class: &Resolved, endpoint: EndpointIndex) -> BTreeMap<ToolIndex, usize> {
         let mut toolsets: BTreeSet<ToolsetIndex> = BTreeSet::new();
         if let Some(user) = &class.user {
             toolsets.extend(user.grants.toolsets());
@@ -236,11 +253,12 @@ impl Judge {
         } else if let Some(agent) = &class.agent {
             toolsets.extend(agent.toolsets());
         }
-        let Some(at) = self.index.endpoint(endpoint) else { return BTreeSet::new() };
+        let Some(at) = self.index.endpoint(endpoint) else { return BTreeMap::new() };
         let published = |tool: &ToolIndex| {
-            self.index.tool(*tool).is_some_and(|entry| at.servers.binary_search(&entry.server).is_ok())
+            let entry = self.index.tool(*tool)?;
+            at.servers.binary_search(&entry.server).ok().map(|_| (*tool, entry.shape))
         };
         let members = toolsets.iter().filter_map(|toolset| self.index.toolset(*toolset));
-        members.flat_map(|entry| entry.tools.iter().copied()).filter(published).collect()
+        members.flat_map(|entry| entry.tools.iter()).filter_map(published).collect()
     }
 }

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use ambit_model::Digest;
-use cedar_policy::{Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Schema, ValidationMode, Validator,
+};
 
-const PLATFORM_SCHEMA: &str = include_str!("platform.cedarschema");
-const PLATFORM_POLICIES: &str = include_str!("platform.cedar");
+pub(crate) const PLATFORM_SCHEMA: &str = include_str!("platform.cedarschema");
+pub(crate) const PLATFORM_POLICIES: &str = include_str!("platform.cedar");
 
 /// The ids of the platform's rules, as they stand in trails and explanations.
 pub(crate) mod id {
@@ -46,6 +48,8 @@ pub(crate) struct Rules {
     policies: PolicySet,
     authorizer: Authorizer,
     digest: Digest,
+    one_answer: bool,
+    names_tools: bool,
     #[cfg(test)]
     pub(crate) schema: Schema,
 }
@@ -81,7 +85,11 @@ impl Rules {
         if !complaints.is_empty() {
             return Err(RulesError::Invalid(complaints.join("; ")));
         }
+        let one_answer = policies.policies().all(|policy| !reads_action(policy));
+        let names_tools = policies.policies().any(names_a_tool);
         Ok(Self {
+            one_answer,
+            names_tools,
             policies,
             authorizer: Authorizer::new(),
             digest: Digest::of_parts([policy_text.as_bytes(), schema_text.as_bytes()]),
@@ -93,6 +101,17 @@ impl Rules {
     /// The digest of policies and schema. Grants are not part of it.
     pub(crate) fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether no rule tells `list` from `call`, so that the answer to one is the answer to the other.
+    pub(crate) fn gives_one_answer(&self) -> bool {
+        self.one_answer
+    }
+
+    /// Whether a rule names a single tool. If none does, tools that differ in nothing but their id are judged alike: no
+    /// fact holds a tool, so there is nothing else the id could be compared with.
+    pub(crate) fn names_tools(&self) -> bool {
+        self.names_tools
     }
 
     /// Judges one request over its slice of entities.
@@ -124,6 +143,26 @@ fn named(text: &str) -> Result<PolicySet, RulesError> {
     PolicySet::from_policies(policies).map_err(|error| RulesError::Syntax(error.to_string()))
 }
 
+/// Whether a policy may say something else to `list` than to `call`. In doubt it does.
+fn reads_action(policy: &Policy) -> bool {
+    let in_scope = match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::In(actions) => {
+            !["list", "call"].iter().all(|name| actions.iter().any(|action| action.id().unescaped() == *name))
+        }
+        ActionConstraint::Eq(_) => true,
+    };
+    let in_conditions = policy.to_json().map_or(true, |json| {
+        json.get("conditions").is_none_or(|conditions| conditions.to_string().contains(r#"{"Var":"action"}"#))
+    });
+    in_scope || in_conditions
+}
+
+/// Whether a policy names a single tool. In doubt it does.
+fn names_a_tool(policy: &Policy) -> bool {
+    policy.to_json().map_or(true, |json| json.to_string().contains(r#""type":"Tool""#))
+}
+
 fn own_id(policy: &Policy) -> Result<String, RulesError> {
     match policy.annotation("id") {
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
@@ -153,6 +192,42 @@ mod tests {
         ];
         expected.sort_unstable();
         assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn rules_that_tell_list_from_call_are_recognised() {
+        assert!(Rules::platform().unwrap().gives_one_answer());
+        for (scope, condition, one_answer) in [
+            ("action", "resource.accepted", true),
+            ("action in [Action::\"call\", Action::\"list\"]", "resource.accepted", true),
+            ("action in [Action::\"call\"]", "resource.accepted", false),
+            ("action == Action::\"list\"", "resource.accepted", false),
+            ("action", "resource.accepted && action == Action::\"call\"", false),
+            ("action", "[action].contains(Action::\"call\")", false),
+            ("action", "if action in Action::\"call\" then resource.accepted else principal.operator", false),
+        ] {
+            let policy = format!("@id(\"a\") forbid (principal, {scope}, resource) when {{ {condition} }};");
+            let rules = Rules::load(PLATFORM_SCHEMA, &policy).unwrap();
+            assert_eq!(rules.gives_one_answer(), one_answer, "{policy}");
+        }
+    }
+
+    #[test]
+    fn rules_that_name_a_tool_are_recognised() {
+        assert!(!Rules::platform().unwrap().names_tools());
+        for (scope, condition, names) in [
+            ("resource is Tool", "resource.accepted", false),
+            ("resource", "resource.server == Server::\"mux\"", false),
+            ("resource", "resource == Tool::\"mux/a\"", true),
+            ("resource == Tool::\"mux/a\"", "resource.accepted", true),
+            ("resource", "[Tool::\"mux/a\", Tool::\"mux/b\"].contains(resource)", true),
+            ("resource", "resource in [Tool::\"mux/a\"]", true),
+            ("resource in Tool::\"mux/a\"", "resource.accepted", true),
+        ] {
+            let policy = format!("@id(\"a\") forbid (principal, action, {scope}) when {{ {condition} }};");
+            let rules = Rules::load(PLATFORM_SCHEMA, &policy).unwrap();
+            assert_eq!(rules.names_tools(), names, "{policy}");
+        }
     }
 
     #[test]

@@ -152,15 +152,16 @@ fn server(
 ) -> Result<Entity, BuildError> {
     let Some(facts) = index.servers.get(number) else { return Err(BuildError::TooMany { what: "servers" }) };
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let publishing = index.endpoints.iter().zip(endpoints).filter(|(entry, _)| entry.servers.contains(&number));
+    let published_at = publishing.map(|(_, uid)| RestrictedExpression::new_entity_uid(uid.clone()));
     let attributes = [
+        ("published_at", RestrictedExpression::new_set(published_at)),
         ("environment", text(&facts.environment)),
         ("data_class", text(&facts.data_class)),
         ("owner", text(&facts.owner)),
         ("expired", RestrictedExpression::new_bool(expired)),
     ];
-    let publishers = index.endpoints.iter().zip(endpoints).filter(|(entry, _)| entry.servers.contains(&number));
-    let parents = publishers.map(|(_, uid)| uid.clone()).collect();
-    entity(uid(&kinds.server, facts.slug.as_str()), attributes, parents)
+    entity(uid(&kinds.server, facts.slug.as_str()), attributes)
 }
 
 fn tool(kinds: &Kinds, index: &Index, number: usize, toolsets: &[EntityUid]) -> Result<Entity, BuildError> {
@@ -170,23 +171,19 @@ fn tool(kinds: &Kinds, index: &Index, number: usize, toolsets: &[EntityUid]) -> 
     let accepted = facts.acceptance == ambit_model::tool::Acceptance::Accepted;
     let labels = facts.labels.iter().cloned().map(RestrictedExpression::new_string);
     let attributes = [
-        ("server", RestrictedExpression::new_entity_uid(server.clone())),
+        ("server", RestrictedExpression::new_entity_uid(server)),
         ("effect", RestrictedExpression::new_string(facts.effect.as_str().to_owned())),
         ("accepted", RestrictedExpression::new_bool(accepted)),
         ("labels", RestrictedExpression::new_set(labels)),
         ("toolsets", set_of(toolsets, &entry.toolsets)),
     ];
-    entity(uid(&kinds.tool, &facts.id.to_string()), attributes, HashSet::from([server]))
+    entity(uid(&kinds.tool, &facts.id.to_string()), attributes)
 }
 
-fn entity<const N: usize>(
-    uid: EntityUid,
-    attributes: [(&str, RestrictedExpression); N],
-    parents: HashSet<EntityUid>,
-) -> Result<Entity, BuildError> {
+fn entity<const N: usize>(uid: EntityUid, attributes: [(&str, RestrictedExpression); N]) -> Result<Entity, BuildError> {
     let what = uid.to_string();
     let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Entity::new(uid, attributes, parents).map_err(|error| BuildError::Fact { what, source: Box::new(error) })
+    Entity::new(uid, attributes, HashSet::new()).map_err(|error| BuildError::Fact { what, source: Box::new(error) })
 }
 
 fn record<const N: usize>(fields: [(&str, RestrictedExpression); N]) -> Result<RestrictedExpression, Unspeakable> {

@@ -1,6 +1,9 @@
 //! Tests over the whole room.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ambit_model::{
     Digest, Effect, Outcome,
@@ -14,7 +17,10 @@ use ambit_model::{
 
 use cedar_policy::Entities;
 
-use crate::{EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts, rules::Rules};
+use crate::{
+    EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts,
+    rules::{PLATFORM_POLICIES, PLATFORM_SCHEMA, Rules},
+};
 
 fn input() -> JudgeInput {
     let toolset = ToolsetSlug::parse("all").unwrap();
@@ -88,9 +94,9 @@ fn a_grant_lets_its_user_in_for_as_long_as_it_lives() {
 
 /// A judge whose rules are the platform's and one more.
 fn with_rule(rule: &str) -> Judge {
-    let policies = format!("{}\n{rule}", include_str!("platform.cedar"));
-    let rules = Rules::load(include_str!("platform.cedarschema"), &policies).unwrap();
-    Judge::with_rules(rules, input()).unwrap()
+    let policies = format!("{}\n{rule}", PLATFORM_POLICIES);
+    let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
+    Judge::with_rules(Arc::new(rules), input()).unwrap()
 }
 
 const BY_ALL: &str = "principal is Caller, action, resource is Tool";
@@ -99,7 +105,7 @@ const BY_ALL: &str = "principal is Caller, action, resource is Tool";
 fn an_evaluation_error_denies_and_says_so() {
     // Overflow is the one error that strict validation lets through.
     let broken = format!("@id(\"broken\") forbid ({BY_ALL}) when {{ 9223372036854775807 + 1 > resource.labels.x }};");
-    assert!(Rules::load(include_str!("platform.cedarschema"), &broken).is_err());
+    assert!(Rules::load(PLATFORM_SCHEMA, &broken).is_err());
     let judge = with_rule(&format!(
         "@id(\"broken\") forbid ({BY_ALL}) when {{ (if resource.accepted then 9223372036854775807 else 1) + 1 == 7 }};"
     ));
@@ -155,4 +161,20 @@ fn every_slice_conforms_to_the_schema() {
             Entities::from_entities(slice.iter().cloned(), Some(schema)).unwrap();
         }
     }
+}
+
+#[test]
+fn a_rule_that_names_one_tool_leaves_its_twins_alone() {
+    let mut facts = input();
+    let mut twin = facts.tools[0].clone();
+    twin.id = ToolId::parse("mux/zz-twin").unwrap();
+    facts.tools.push(twin);
+    let policies =
+        format!("{}\n@id(\"no\") forbid (principal, action, resource == Tool::\"mux/get-asset\");", PLATFORM_POLICIES);
+    let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
+    let judge = Judge::with_rules(Arc::new(rules), facts).unwrap();
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let listed = judge.visible(&judge.class(&alice()), endpoint, 0);
+    let names: Vec<_> = listed.tools.iter().map(|tool| judge.tool(*tool).unwrap().id.to_string()).collect();
+    assert_eq!(names, ["mux/zz-twin"]);
 }

@@ -121,6 +121,8 @@ fn guard(case: &Case<'_>, policy: &str, tool: &ToolId) -> Option<String> {
         },
         id::SERVER_EXPIRED => format!("server `{}` expired", tool.server),
         id::AGENT_EXPIRED => format!("agent {} expired", case.class.facts.agent()?.id),
+        // A tool in no toolset is not a matter of ceiling or scope.
+        id::CLIENT_CEILING | id::TOKEN_SCOPE if entry.toolsets.is_empty() => return None,
         id::CLIENT_CEILING => {
             let held = case.decision.reach.user.as_ref().map_or(&[][..], |user| &user.holds);
             let held = if held.is_empty() { &entry.toolsets } else { held };

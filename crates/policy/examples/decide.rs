@@ -1,0 +1,179 @@
+//! Prints what a decision costs, fresh and remembered, as grants and tools grow. Run it optimised, with the allocator of the binary:
+//! `cargo run --profile ci -p ambit-policy --example decide`.
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use ambit_model::{
+    Digest, Effect,
+    caller::{Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
+    ceiling::{Ceiling, ClientCeilings},
+    grant::{Grant, GrantOrigin, GrantSubject},
+    ids::{ClientId, EndpointSlug, GrantId, GroupName, ServerSlug, ToolId, ToolsetSlug, UserKey},
+    tool::Acceptance,
+    toolset::{Selector, Toolset},
+};
+use ambit_policy::{EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const TOOLSETS: usize = 20;
+
+fn main() -> Result<()> {
+    println!(
+        "{:>7} {:>6} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9}",
+        "grants", "tools", "build ms", "class us", "fresh us", "hidden us", "remembered ns", "list ms"
+    );
+    for (grants, tools) in [
+        (10, 10),
+        (100, 100),
+        (1_000, 1_000),
+        (10_000, 10),
+        (10_000, 100),
+        (10, 5_000),
+        (1_000, 5_000),
+        (10_000, 5_000),
+    ] {
+        measure(grants, tools)?;
+    }
+    Ok(())
+}
+
+fn measure(grants: usize, tools: usize) -> Result<()> {
+    let facts = deployment(grants, tools)?;
+    let started = Instant::now();
+    let judge = Judge::build(facts)?;
+    let build = started.elapsed();
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default")?).ok_or("no endpoint")?;
+    let (holder, stranger) = (caller("user-0", &["staff"])?, caller("nobody", &[])?);
+
+    let started = Instant::now();
+    let class = judge.class(&holder);
+    let class_time = started.elapsed();
+    let stranger = judge.class(&stranger);
+
+    let all: Vec<ToolIndex> = (0..u32::try_from(tools)?).map(ToolIndex).collect();
+    let fresh = each(&all, 4_000, |tool| drop(black_box(judge.decide_fresh(&class, endpoint, tool, 1))));
+    let hidden = each(&all, 4_000, |tool| drop(black_box(judge.decide_fresh(&stranger, endpoint, tool, 1))));
+    for tool in &all {
+        judge.standing(&class, endpoint, *tool, 1);
+    }
+    let remembered = each(&all, 400_000, |tool| drop(black_box(judge.standing(&class, endpoint, tool, 1))));
+    let started = Instant::now();
+    let list = judge.visible(&class, endpoint, 1);
+    let list_time = started.elapsed();
+    println!(
+        "{grants:>7} {tools:>6} {:>9.1} {:>9.1} {:>9.2} {:>11.2} {:>12.0} {:>9.2}  ({} listed)",
+        micros(build) / 1000.0,
+        micros(class_time),
+        fresh,
+        hidden,
+        remembered * 1000.0,
+        micros(list_time) / 1000.0,
+        list.tools.len()
+    );
+    Ok(())
+}
+
+/// Mean microseconds of one call, walking over the tools with a stride.
+fn each(tools: &[ToolIndex], rounds: u32, mut ask: impl FnMut(ToolIndex)) -> f64 {
+    let mut walk = tools.iter().cycle().step_by(7.min(tools.len()));
+    let started = Instant::now();
+    for _ in 0..rounds {
+        if let Some(tool) = walk.next() {
+            ask(*tool);
+        }
+    }
+    micros(started.elapsed()) / f64::from(rounds)
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn caller(name: &str, groups: &[&str]) -> Result<CallerFacts> {
+    let groups = groups.iter().map(|group| GroupName::parse(group)).collect::<std::result::Result<_, _>>()?;
+    Ok(CallerFacts {
+        principal: Principal::Person {
+            user: UserFacts { key: UserKey::local(name)?, groups, claims: BTreeMap::new() },
+        },
+        client: ClientFacts { id: ClientId::parse("https://client.example/c.json")?, assurance: Assurance::Cimd },
+        scopes: TokenScopes::Toolsets(
+            (0..TOOLSETS)
+                .map(|n| ToolsetSlug::parse(&format!("set-{n}")))
+                .collect::<std::result::Result<BTreeSet<_>, _>>()?,
+        ),
+        declined: BTreeSet::new(),
+        operator: None,
+    })
+}
+
+/// Tools over ten servers, twenty toolsets of which each tool is in two; the measured caller holds every toolset, the other
+/// grants belong to other users.
+fn deployment(grants: usize, tools: usize) -> Result<JudgeInput> {
+    let slug = |n: usize| ServerSlug::parse(&format!("server-{}", n % 10));
+    let id = |n: usize| ToolId::parse(&format!("server-{}/tool-{n:05}", n % 10));
+    let mut input = JudgeInput {
+        revision: 1,
+        ceilings: ClientCeilings { clients: BTreeMap::new(), default: Ceiling::Everything },
+        ..JudgeInput::default()
+    };
+    for n in 0..10 {
+        input.servers.push(ServerFacts {
+            slug: slug(n)?,
+            environment: "production".into(),
+            data_class: "internal".into(),
+            owner: "platform".into(),
+            expires_at: i64::MAX,
+        });
+    }
+    for n in 0..tools {
+        input.tools.push(ToolFacts {
+            id: id(n)?,
+            definition: Digest::of(b"definition"),
+            effect: if n % 3 == 0 { Effect::Write } else { Effect::Read },
+            acceptance: Acceptance::Accepted,
+            labels: vec!["video".into()],
+        });
+    }
+    for set in 0..TOOLSETS {
+        let members = (0..tools).filter(|n| n % TOOLSETS == set || (n + 1) % TOOLSETS == set);
+        input.toolsets.push(Toolset {
+            slug: ToolsetSlug::parse(&format!("set-{set}"))?,
+            title: String::new(),
+            tools: members.map(|n| Ok(Selector::Tool(id(n)?))).collect::<Result<_>>()?,
+            effects: Vec::new(),
+        });
+    }
+    for n in 0..grants {
+        // Enough of the first grants for the measured caller to hold everything, by itself or through its group.
+        let subject = match n {
+            0..10 if n % 2 == 0 => GrantSubject::Group(GroupName::parse("staff")?),
+            0..TOOLSETS => GrantSubject::User(UserKey::local("user-0")?),
+            _ => GrantSubject::User(UserKey::local(&format!("user-{}", n % 997 + 1))?),
+        };
+        input.grants.push(Grant {
+            id: GrantId::parse(&format!("grant-{n}"))?,
+            subject,
+            toolset: ToolsetSlug::parse(&format!("set-{}", n % TOOLSETS))?,
+            reason: "measured".into(),
+            approved_by: None,
+            starts_at: 0,
+            expires_at: i64::MAX,
+            origin: GrantOrigin::Operator,
+        });
+    }
+    input.endpoints.push(EndpointFacts {
+        slug: EndpointSlug::parse("default")?,
+        servers: (0..10).map(slug).collect::<std::result::Result<_, _>>()?,
+    });
+    Ok(input)
+}
