@@ -8,7 +8,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,8 @@ struct Shared {
     opened: Instant,
     /// Milliseconds after `opened` at which the revision was last asked for and then answered.
     confirmed: AtomicU64,
+    /// Whether the last question for the revision was answered.
+    reachable: AtomicBool,
 }
 
 pub(crate) enum Pool {
@@ -55,7 +57,7 @@ impl Store {
         let pool = connect::open(url).await?;
         let connect = |source| OpenError::Connect { url: url.clone(), source };
         let store = Self {
-            shared: Arc::new(Shared { pool, revision: watch::Sender::new(0), opened, confirmed: AtomicU64::new(0) }),
+            shared: Arc::new(Shared { pool, revision: watch::Sender::new(0), opened, confirmed: AtomicU64::new(0), reachable: AtomicBool::new(true) }),
         };
         let mut tx = store.begin().await.map_err(connect)?;
         migrate::run(&mut tx).await?;
@@ -90,6 +92,11 @@ impl Store {
         self.shared.opened + Duration::from_millis(self.shared.confirmed.load(Ordering::Acquire))
     }
 
+    /// Whether the store answered when its revision was last asked for.
+    pub fn is_reachable(&self) -> bool {
+        self.shared.reachable.load(Ordering::Acquire)
+    }
+
     /// Asks the store for its revision now.
     ///
     /// # Errors
@@ -97,7 +104,9 @@ impl Store {
     pub async fn confirm(&self) -> Result<u64, StoreError> {
         // The moment of asking counts: what was answered may have changed right after.
         let asked = Instant::now().saturating_duration_since(self.shared.opened);
-        let revision = revision::current(self).await?;
+        let answer = revision::current(self).await;
+        self.shared.reachable.store(answer.is_ok(), Ordering::Release);
+        let revision = answer?;
         self.shared.confirmed.fetch_max(u64::try_from(asked.as_millis()).unwrap_or(0), Ordering::AcqRel);
         self.saw(revision);
         Ok(revision)
