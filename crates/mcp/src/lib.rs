@@ -17,10 +17,12 @@ pub mod reply;
 
 pub mod sse;
 
+pub mod upstream;
+
 mod raw;
 mod scan;
 mod write;
 
 pub use error::RpcError;
-pub use raw::{Id, Kind, Raw};
+pub use raw::{Id, Kind, OwnedRaw, Raw};
 pub use scan::Fault;

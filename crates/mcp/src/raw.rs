@@ -48,6 +48,33 @@ impl fmt::Debug for Raw<'_> {
     }
 }
 
+/// A [`Raw`] that owns its text: a result on its way from one connection to another.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwnedRaw(String);
+
+impl OwnedRaw {
+    /// Only for writers of this crate: `text` is exactly one JSON value.
+    pub(crate) const fn from_written(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The value.
+    pub fn as_raw(&self) -> Raw<'_> {
+        Raw(&self.0)
+    }
+
+    /// The bytes of the value.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for OwnedRaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl<'a> From<&'a serde_json::value::RawValue> for Raw<'a> {
     fn from(value: &'a serde_json::value::RawValue) -> Self {
         Self(value.get().trim_matches([' ', '\t', '\r', '\n']))

@@ -141,7 +141,7 @@ impl<'a> Scanner<'a> {
             return Err(Fault::LongKey(self.max_key));
         }
         if self.mode == Mode::Strict {
-            self.remember_key(object.mark, &name)?;
+            self.remember_key(object.mark, name.clone())?;
         }
         self.skip_white();
         self.take(b':', "`:`")?;
@@ -351,12 +351,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Small objects are compared pairwise at once; keys beyond that wait for [`Self::close_keys`].
-    fn remember_key(&mut self, mark: usize, name: &Cow<'a, str>) -> Result<(), Fault> {
+    fn remember_key(&mut self, mark: usize, name: Cow<'a, str>) -> Result<(), Fault> {
         let open = self.keys.get(mark..).unwrap_or_default();
-        if open.len() < PAIRWISE_KEYS && open.contains(name) {
+        if open.len() < PAIRWISE_KEYS && open.contains(&name) {
             return Err(Fault::DuplicateKey);
         }
-        self.keys.push(name.clone());
+        self.keys.push(name);
         Ok(())
     }
 

@@ -88,7 +88,7 @@ pub enum MirrorFault {
 /// Reads every `x-mcp-header` of an `inputSchema`. The usable ones, and what is wrong with the rest.
 pub fn compile(input_schema: &Value) -> (Mirrors, Vec<InvalidMirror>) {
     let mut found = Compile::default();
-    found.schema(input_schema, Some(Vec::new()), String::new(), 0);
+    found.schema(input_schema, Some(&[]), "", 0);
     (Mirrors(found.mirrors), found.invalid)
 }
 
@@ -100,14 +100,14 @@ struct Compile {
 
 impl Compile {
     /// `path` is `None` once something else than `properties` was passed through.
-    fn schema(&mut self, schema: &Value, path: Option<Vec<String>>, pointer: String, depth: usize) {
+    fn schema(&mut self, schema: &Value, path: Option<&[String]>, pointer: &str, depth: usize) {
         let Value::Object(members) = schema else {
             return;
         };
         if let Some(annotation) = members.get("x-mcp-header") {
-            match self.annotated(schema, annotation, path.as_deref()) {
+            match self.annotated(schema, annotation, path) {
                 Ok(mirror) => self.mirrors.push(mirror),
-                Err(reason) => self.invalid.push(InvalidMirror { pointer: pointer.clone(), reason }),
+                Err(reason) => self.invalid.push(InvalidMirror { pointer: pointer.to_owned(), reason }),
             }
         }
         if depth >= MAX_DEPTH {
@@ -120,23 +120,19 @@ impl Compile {
                 ("const" | "default" | "enum" | "examples" | "example", _) => {}
                 ("properties", Value::Object(properties)) => {
                     for (name, property) in properties {
-                        let path = path.as_ref().map(|path| {
-                            let mut path = path.clone();
-                            path.push(name.clone());
-                            path
-                        });
-                        self.schema(property, path, format!("{here}/{}", pointer_step(name)), depth + 1);
+                        let path = path.map(|path| [path, std::slice::from_ref(name)].concat());
+                        self.schema(property, path.as_deref(), &format!("{here}/{}", pointer_step(name)), depth + 1);
                     }
                 }
                 ("$defs" | "definitions" | "patternProperties" | "dependentSchemas", Value::Object(schemas)) => {
                     for (name, inside) in schemas {
-                        self.schema(inside, None, format!("{here}/{}", pointer_step(name)), depth + 1);
+                        self.schema(inside, None, &format!("{here}/{}", pointer_step(name)), depth + 1);
                     }
                 }
-                (_, Value::Object(_)) => self.schema(inside, None, here, depth + 1),
+                (_, Value::Object(_)) => self.schema(inside, None, &here, depth + 1),
                 (_, Value::Array(items)) => {
                     for (index, item) in items.iter().enumerate() {
-                        self.schema(item, None, format!("{here}/{index}"), depth + 1);
+                        self.schema(item, None, &format!("{here}/{index}"), depth + 1);
                     }
                 }
                 _ => {}

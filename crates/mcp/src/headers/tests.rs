@@ -99,8 +99,9 @@ fn legacy_needs_no_mirror_but_may_not_contradict() {
 /// Header, `_meta` version, has capabilities, method; era or code.
 #[test]
 fn eras_are_decided_by_what_both_places_say() {
+    type Row = (Option<&'static str>, Option<&'static str>, bool, &'static str, Result<Era, i32>);
     let modern = "2026-07-28";
-    let rows: &[(Option<&str>, Option<&str>, bool, &str, Result<Era, i32>)] = &[
+    let rows: &[Row] = &[
         (Some(modern), Some(modern), true, "tools/list", Ok(Era::Modern)),
         (Some(modern), Some(modern), true, "initialize", Ok(Era::Modern)),
         (Some(modern), Some(modern), false, "tools/list", Err(-32602)),

@@ -295,7 +295,7 @@ proptest! {
         keys.sort();
         keys.dedup();
         keys.push("twice".into());
-        let members: String = keys.iter().map(|k| format!("\"{k}\":0,")).collect();
+        let members: String = keys.iter().map(|k| format!("\"{k}\":0,")).collect::<Vec<_>>().concat();
         let object = format!(r#"{{{members}"tw\u0069ce":1}}"#);
         let nested = format!("{}{object}{}", "[".repeat(depth), "]".repeat(depth));
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"x":{nested}}}}}"#);
