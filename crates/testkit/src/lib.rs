@@ -1,1 +1,10 @@
-//! Development only: test application, typed callers, scripted upstream.
+//! Development only: the peers that tests, demo, bench and end-to-end runs put around the gateway.
+//!
+//! Nothing here is part of what ships, and nothing here reaches beyond loopback.
+
+pub mod flags;
+pub mod load;
+pub mod mock_api;
+pub mod scripted;
+pub mod shim;
+pub mod wire;
