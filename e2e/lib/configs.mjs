@@ -1,0 +1,62 @@
+// Configurations of the end-to-end runs, as an operator would write them.
+
+import { resolve } from 'node:path';
+
+const GOVERNANCE = `owner = "e2e"
+purpose = "end-to-end runs"
+environment = "test"
+data_class = "public"
+expires = "2099-01-01"
+revoke_when = "the run is over"`;
+
+/** What every deployment here begins with. */
+export const base = ({ publicUrl, listen }) => `public_url = "${publicUrl}"
+listen = "${listen}"
+data_dir = "data"
+
+[egress]
+allow = ["127.0.0.0/8"]
+
+[operator]
+mint = true
+
+[clients.default]
+toolsets = ["*"]
+`;
+
+/** The mock API as a server. */
+export const mux = (url) => `
+[servers.mux]
+openapi = "${resolve('examples/mux/openapi.json')}"
+base_url = "${url}"
+${GOVERNANCE}
+
+[servers.mux.credential]
+id = "mux-e2e"
+
+[servers.mux.credential.basic]
+username = "env:MUX_TOKEN_ID"
+password = "env:MUX_TOKEN_SECRET"
+`;
+
+/** An MCP server; \`reads\` are the tools that only read whatever they are called. */
+export const mcp = (slug, url, reads = []) => `
+[servers.${slug}]
+mcp = "${url}"
+${GOVERNANCE}
+${reads.map((tool) => `\n[servers.${slug}.effects.${tool}]\neffect = "read"\nreason = "it answers and changes nothing"\n`).join('')}`;
+
+/** A toolset. */
+export const toolset = (slug, tools, effects) => `
+[toolsets.${slug}]
+tools = ${JSON.stringify(tools)}
+${effects ? `effects = ${JSON.stringify(effects)}\n` : ''}`;
+
+/** A grant; `who` is `user = "…"` or the like. */
+export const grant = (who, toolsetSlug) => `
+[[grants]]
+${who}
+toolset = "${toolsetSlug}"
+reason = "end-to-end runs"
+expires = "2099-01-01"
+`;

@@ -1,0 +1,39 @@
+// A person at a browser: logs in, reads the consent page, says yes or no.
+
+import assert from 'node:assert/strict';
+
+import { Browser, formsOf } from './browser.mjs';
+
+export class Person {
+  constructor(name, password) {
+    this.name = name;
+    this.password = password;
+    this.browser = new Browser();
+    /** The consent pages that were shown, newest last. */
+    this.consents = [];
+  }
+
+  /**
+   * Goes from an authorization request to the client's callback and returns that address. `tick` says which toolsets are
+   * ticked; `decision` is `allow` or `deny`.
+   */
+  async authorize(url, { tick = () => true, decision = 'allow' } = {}) {
+    let page = await this.browser.open(String(url));
+    for (let steps = 0; steps < 6 && !page.left; steps += 1) {
+      assert.ok(page.status < 400, `the browser stands at ${page.url} with ${page.status}:\n${page.text}`);
+      const [form] = formsOf(page.text, page.url);
+      assert.ok(form, `no form at ${page.url}:\n${page.text}`);
+      const secret = form.inputs.find((input) => input.type === 'password');
+      if (secret) {
+        const name = form.inputs.find((input) => input.name && (input.type ?? 'text') === 'text');
+        page = await this.browser.submit(page, { [name.name]: this.name, [secret.name]: this.password });
+      } else {
+        this.consents.push(page.text);
+        const ticked = (name, value) => name !== 'toolset' || tick(value);
+        page = await this.browser.submit(page, { decision }, { tick: ticked });
+      }
+    }
+    assert.ok(page.left, `the browser never came back to the client: it stands at ${page.url}`);
+    return page.left;
+  }
+}

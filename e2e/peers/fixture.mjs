@@ -1,0 +1,154 @@
+// The upstream of the conformance runs: the tools that the official suite calls by name, in one era alone.
+//
+//   node fixture.mjs modern|legacy     prints `listening on http://ADDRESS`; the endpoint is /mcp
+//
+// Modern is served by SDK v2, legacy (with sessions) by SDK v1, so that each upstream is what the field really runs.
+
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
+
+const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==';
+const WAV = 'UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAAAAA==';
+const NO_ARGUMENTS = { type: 'object', properties: {}, additionalProperties: false };
+const text = (words) => ({ content: [{ type: 'text', text: words }] });
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** What each tool does; `tell` sends a notification on the request's own stream. */
+const TOOLS = {
+  test_simple_text: {
+    description: 'Get a simple text.',
+    run: () => text('This is a simple text response for testing.'),
+  },
+  test_image_content: {
+    description: 'Get an image.',
+    run: () => ({ content: [{ type: 'image', data: PNG, mimeType: 'image/png' }] }),
+  },
+  test_audio_content: {
+    description: 'Get a sound.',
+    run: () => ({ content: [{ type: 'audio', data: WAV, mimeType: 'audio/wav' }] }),
+  },
+  test_embedded_resource: {
+    description: 'Get an embedded resource.',
+    run: () => ({ content: [{ type: 'resource', resource: { uri: 'test://embedded-resource', mimeType: 'text/plain', text: 'Embedded.' } }] }),
+  },
+  test_multiple_content_types: {
+    description: 'Get content of several kinds.',
+    run: () => ({
+      content: [
+        { type: 'text', text: 'Multiple content types test:' },
+        { type: 'image', data: PNG, mimeType: 'image/png' },
+        { type: 'resource', resource: { uri: 'test://mixed-content-resource', mimeType: 'application/json', text: '{"test":"data"}' } },
+      ],
+    }),
+  },
+  test_error_handling: {
+    description: 'Get an error.',
+    run: () => ({ ...text('This tool intentionally returns an error for testing'), isError: true }),
+  },
+  test_tool_with_progress: {
+    description: 'Get something after three steps.',
+    async run({ progressToken, tell }) {
+      for (const progress of [0, 50, 100]) {
+        if (progressToken !== undefined) {
+          await tell({ method: 'notifications/progress', params: { progressToken, progress, total: 100 } });
+        }
+        await pause(50);
+      }
+      return text('Done.');
+    },
+  },
+  test_logging_tool: {
+    description: 'Get something, quietly unless a log level is asked for.',
+    run: () => text('Nothing was logged.'),
+  },
+  json_schema_2020_12_tool: {
+    description: 'Get back what was validated by a schema of many keywords.',
+    inputSchema: {
+      $schema: 'https://json-schema.org/draft/2020-12/schema',
+      type: 'object',
+      $defs: { address: { $anchor: 'addressDef', type: 'object', properties: { street: { type: 'string' }, city: { type: 'string' } } } },
+      properties: {
+        name: { type: 'string' },
+        address: { $ref: '#/$defs/address' },
+        contactMethod: { type: 'string', enum: ['phone', 'email'] },
+        phone: { type: 'string' },
+        email: { type: 'string' },
+      },
+      allOf: [{ anyOf: [{ required: ['phone'] }, { required: ['email'] }] }],
+      if: { properties: { contactMethod: { const: 'phone' } }, required: ['contactMethod'] },
+      then: { required: ['phone'] },
+      else: { required: ['email'] },
+      additionalProperties: false,
+    },
+    run: ({ args }) => text(JSON.stringify(args)),
+  },
+};
+
+const listed = Object.entries(TOOLS).map(([name, { description, inputSchema = NO_ARGUMENTS }]) => ({ name, description, inputSchema }));
+const info = { name: 'conformance-fixture', version: '1' };
+const capabilities = { capabilities: { tools: {} } };
+
+async function modern() {
+  const { Server, createMcpHandler } = await import('@modelcontextprotocol/server');
+  const handler = createMcpHandler(
+    () => {
+      const server = new Server(info, capabilities);
+      server.setRequestHandler('tools/list', () => ({ tools: listed }));
+      server.setRequestHandler('tools/call', ({ params }, ctx) => {
+        const tell = (notification) => ctx.mcpReq.notify(notification);
+        return TOOLS[params.name].run({ args: params.arguments, progressToken: ctx.mcpReq._meta?.progressToken, tell });
+      });
+      return server;
+    },
+    { legacy: 'reject' },
+  );
+  return async (request, response) => {
+    const url = `http://${request.headers.host}${request.url}`;
+    const body = request.method === 'POST' ? Readable.toWeb(request) : undefined;
+    const aborted = new AbortController();
+    response.once('close', () => aborted.abort());
+    const answer = await handler.fetch(
+      new Request(url, { method: request.method, headers: request.headers, body, duplex: 'half', signal: aborted.signal }),
+    );
+    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    if (answer.body) Readable.fromWeb(answer.body).pipe(response);
+    else response.end();
+  };
+}
+
+async function legacy() {
+  const { Server } = await import('@modelcontextprotocol/sdk/server/index.js');
+  const { StreamableHTTPServerTransport } = await import('@modelcontextprotocol/sdk/server/streamableHttp.js');
+  const { CallToolRequestSchema, ListToolsRequestSchema } = await import('@modelcontextprotocol/sdk/types.js');
+  const sessions = new Map();
+  return async (request, response) => {
+    let transport = sessions.get(request.headers['mcp-session-id']);
+    if (!transport) {
+      if (request.headers['mcp-session-id']) {
+        response.writeHead(404).end();
+        return;
+      }
+      const server = new Server(info, capabilities);
+      server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed }));
+      server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) =>
+        TOOLS[params.name].run({ args: params.arguments, progressToken: params._meta?.progressToken, tell: extra.sendNotification }),
+      );
+      transport = new StreamableHTTPServerTransport({
+        sessionIdGenerator: randomUUID,
+        onsessioninitialized: (id) => sessions.set(id, transport),
+      });
+      await server.connect(transport);
+    }
+    await transport.handleRequest(request, response);
+  };
+}
+
+const serve = await { modern, legacy }[process.argv[2]]();
+const server = createServer((request, response) => {
+  serve(request, response).catch((error) => {
+    console.error(error);
+    response.destroy();
+  });
+});
+server.listen(0, '127.0.0.1', () => console.log(`listening on http://127.0.0.1:${server.address().port}`));
