@@ -97,6 +97,8 @@ pub struct Decoder {
     has_data: bool,
     name: Option<String>,
     id: Option<String>,
+    /// The id of the last event that was complete: what a stream can be taken up after.
+    complete_id: Option<String>,
     retry_ms: Option<u64>,
 }
 
@@ -112,6 +114,7 @@ impl Decoder {
             has_data: false,
             name: None,
             id: None,
+            complete_id: None,
             retry_ms: None,
         }
     }
@@ -146,9 +149,21 @@ impl Decoder {
         self.line.is_empty() && !self.has_data
     }
 
-    /// The stream's last `id`, for `Last-Event-ID`.
+    /// The `id` in force at the last complete event, for `Last-Event-ID`. That of an event which is
+    /// still coming does not count: a stream taken up after it would skip it.
     pub fn last_id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.complete_id.as_deref()
+    }
+
+    /// The connection broke off and another one goes on: what was begun is dropped, ids stay.
+    pub fn start_over(&mut self) {
+        self.started = false;
+        self.after_cr = false;
+        self.line.clear();
+        self.data.clear();
+        self.has_data = false;
+        self.name = None;
+        self.id.clone_from(&self.complete_id);
     }
 
     /// The stream's last `retry`, in milliseconds.
@@ -207,6 +222,7 @@ impl Decoder {
 
     fn dispatch(&mut self, events: &mut Vec<Received>) -> Result<(), SseError> {
         let name = self.name.take();
+        self.complete_id.clone_from(&self.id);
         if !std::mem::take(&mut self.has_data) {
             return Ok(());
         }

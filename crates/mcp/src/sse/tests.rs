@@ -81,6 +81,18 @@ fn an_end_inside_an_event_is_noticed() {
 }
 
 #[test]
+fn a_stream_is_taken_up_after_the_last_complete_event() {
+    let mut decoder = Decoder::new(100);
+    let mut events = Vec::new();
+    decoder.push(b"id: 1\ndata: a\n\nid: 2\n\nid: 3\ndata: lost\nda", &mut events).unwrap();
+    assert_eq!(decoder.last_id(), Some("2"));
+    decoder.start_over();
+    decoder.push(b"\xEF\xBB\xBFdata: b\n\n", &mut events).unwrap();
+    let seen: Vec<_> = events.iter().map(|e| (e.id.as_deref(), e.data.as_str())).collect();
+    assert_eq!(seen, [(Some("1"), "a"), (Some("2"), "b")]);
+}
+
+#[test]
 fn odd_ids_are_left_out_when_writing() {
     let event = Event { id: Some("a\nb"), name: Some("x\ry"), retry_ms: Some(3), data: "d" };
     assert_eq!(event.encode(), b"retry: 3\ndata: d\n\n");
