@@ -29,3 +29,6 @@ pub use document::{DocumentError, parse};
 pub use plan::{BuildError, BuiltRequest, Plan};
 pub use response::{ToolOutcome, to_tool_result};
 pub use server::{BaseUrl, base_url};
+
+#[cfg(test)]
+mod tests;
