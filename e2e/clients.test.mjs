@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Ambit } from './lib/ambit.mjs';
-import { CLIENTS } from './lib/clients.mjs';
+import { makeCertificate, serveDocuments } from './lib/certificates.mjs';
+import { CLIENTS, REDIRECT } from './lib/clients.mjs';
 import { base, grant, mcp, mux, toolset } from './lib/configs.mjs';
 import { Person } from './lib/person.mjs';
 import { startEverything, startMux } from './lib/upstreams.mjs';
@@ -16,20 +17,36 @@ const DELETE = 'mux_delete-transcription-vocabulary';
 let ambit;
 let api;
 let everything;
+let documents;
 let accounts = 0;
 
 before(async () => {
+  const certificate = await makeCertificate();
+  const metadata = (origin, name) => ({
+    [`/${name}.json`]: {
+      client_id: `${origin}/${name}.json`,
+      client_name: `Documented ${name}`,
+      redirect_uris: [REDIRECT],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+    },
+  });
+  documents = await serveDocuments(certificate, (origin) => ({
+    ...metadata(origin, 'client'),
+    '/liar.json': { ...metadata(origin, 'liar')['/liar.json'], client_id: `${origin}/client.json` },
+  }));
   [api, everything] = await Promise.all([startMux(), startEverything()]);
-  const names = Array.from({ length: 12 }, (_, number) => `person-${number}`);
+  const people = Array.from({ length: 12 }, (_, number) => `person-${number}`);
   ambit = await Ambit.prepare({
-    env: api.env,
+    env: { ...api.env, SSL_CERT_FILE: certificate.authority },
     config: (place) =>
       [
         base(place),
         '\n[[endpoints]]\npath = "/mcp"\nservers = ["mux", "everything"]\ntitle = "All tools"\n',
         mux(api.url),
         mcp('everything', everything.url, ['echo', 'get-sum']),
-        ...names.map((name) => `\n[accounts.${name}]\nname = "Person ${name}"\ngroups = ["staff"]\n`),
+        ...people.map((name) => `\n[accounts.${name}]\nname = "Person ${name}"\ngroups = ["staff"]\n`),
         toolset('reading', ['mux/*', 'everything/echo', 'everything/get-sum'], ['read']),
         toolset('writing', ['mux/*'], ['write']),
         toolset('cleaning', ['mux/delete-transcription-vocabulary']),
@@ -43,7 +60,7 @@ before(async () => {
 
 after(async () => {
   await ambit?.stop();
-  await Promise.all([api?.stop(), everything?.stop()]);
+  await Promise.all([api?.stop(), everything?.stop(), documents?.stop()]);
 });
 
 /** A person of their own for each client, so that no run sees another's grants. */
@@ -163,6 +180,40 @@ for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
     });
   });
 }
+
+describe('a client that is known by its metadata document', () => {
+  for (const clientName of ['TypeScript SDK v1', 'TypeScript SDK v2', 'Python SDK']) {
+    test(`connects without registering: ${clientName}`, async () => {
+      const person = await newPerson();
+      const clientMetadataUrl = `${documents.origin}/client.json`;
+      const client = CLIENTS[clientName](`${ambit.publicUrl}/mcp`, (url) => person.authorize(url), { clientMetadataUrl });
+      try {
+        await client.connect();
+        assert.equal(client.authorizations[0].searchParams.get('client_id'), clientMetadataUrl);
+        assert.match(person.consents[0], /Documented client/);
+        assert.match(person.consents[0], /localhost/, 'the page names the host that vouches for it');
+        assert.ok(names(await client.list()).includes('mux_list-assets'));
+      } finally {
+        await client.close();
+      }
+    });
+  }
+
+  test('is refused when its document names somebody else', async () => {
+    const person = await newPerson();
+    const options = { clientMetadataUrl: `${documents.origin}/liar.json` };
+    const client = CLIENTS['TypeScript SDK v2'](`${ambit.publicUrl}/mcp`, (url) => person.authorize(url), options);
+    await assert.rejects(client.connect());
+    assert.equal(person.consents.length, 0, 'nobody was asked');
+    await client.close();
+  });
+
+  test('is read from where it says, without cookies or credentials', () => {
+    const paths = new Set(documents.requests.map(({ path }) => path));
+    assert.deepEqual([...paths].sort(), ['/client.json', '/liar.json']);
+    for (const { headers } of documents.requests) assert.ok(!headers.cookie && !headers.authorization);
+  });
+});
 
 describe('afterwards', () => {
   test('the trail names every step and verifies', async () => {
