@@ -14,7 +14,7 @@ use crate::network::Network;
 ///
 /// URLs that strangers supply (client documents, their keys) are judged by
 /// [`EgressRules::public_only`]: a range allowed for the operator's own servers is not theirs to reach.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressRules {
     allow: Vec<Network>,
 }
