@@ -1,0 +1,126 @@
+//! MCP servers behind the gateway, over Streamable HTTP, of either era.
+//!
+//! [`McpUpstreams`] holds what is known about each: its era and the legacy sessions, one per
+//! credential. [`McpUpstreams::list`] reads its tools, [`McpUpstreams::call`] carries out one call
+//! that was authorised and guarded elsewhere, and [`Refresher`] keeps what is published true.
+//!
+//! ```text
+//! call ─┐                   ┌─ connection: era, initialize, session
+//! list ─┼─ upstream (one) ──┤
+//! listen┘                   └─ exchange: one request, one answer, JSON or SSE
+//! ```
+//!
+//! A call is sent once. It is sent again only after an answer that proves that the server did not
+//! take it, over a new connection, and if its definition is still the accepted one. Nothing of the
+//! client's own request but the arguments reaches an upstream.
+
+mod call;
+mod connection;
+mod exchange;
+mod failure;
+mod list;
+mod listen;
+mod one;
+mod refresh;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ambit_egress::Client;
+use ambit_mcp::upstream::ClientInfo;
+use ambit_model::ids::ServerSlug;
+use ambit_model::server::Server;
+use tokio::time::Instant;
+
+pub use call::{Answer, Call};
+pub use failure::{FailureKind, UpstreamFailure};
+pub use list::Listing;
+pub use refresh::{NotFresh, Refresher, Settings};
+
+use one::Upstream;
+
+/// Every MCP server that was spoken to. Cheap to clone; clones share connections and sessions.
+#[derive(Clone)]
+pub struct McpUpstreams {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    egress: Client,
+    client: ClientInfo,
+    servers: Mutex<HashMap<ServerSlug, Arc<Upstream>>>,
+}
+
+impl McpUpstreams {
+    /// Speaks through one egress client, under its rules.
+    pub fn new(egress: Client) -> Self {
+        let client = ClientInfo::new("ambit", env!("CARGO_PKG_VERSION"));
+        Self { shared: Arc::new(Shared { egress, client, servers: Mutex::default() }) }
+    }
+
+    /// Ends the sessions of every server that `keep` does not name, and forgets it.
+    pub async fn retain(&self, keep: impl Fn(&ServerSlug) -> bool) {
+        let gone: Vec<Arc<Upstream>> = {
+            let mut servers = self.servers();
+            let gone = servers.iter().filter(|(slug, _)| !keep(slug)).map(|(_, one)| Arc::clone(one)).collect();
+            servers.retain(|slug, _| keep(slug));
+            gone
+        };
+        let deadline = Instant::now() + Duration::from_secs(2);
+        futures_util::future::join_all(gone.iter().map(|one| one.end_sessions(deadline))).await;
+    }
+
+    /// Ends every session: at shutdown, when no call is running any more.
+    pub async fn close(&self) {
+        self.retain(|_| false).await;
+    }
+
+    /// The server said that its tools changed, or may have.
+    fn suspect(&self, server: &Server) {
+        if let Ok(one) = self.one(server) {
+            one.suspect();
+        }
+    }
+
+    /// Whether it did since its last complete listing began.
+    fn is_suspect(&self, server: &Server) -> bool {
+        self.one(server).is_ok_and(|one| one.is_suspect())
+    }
+
+    /// Resolves when it does.
+    async fn told_of_change(&self, server: &Server) {
+        match self.one(server) {
+            Ok(one) => one.changed.notified().await,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// What is known about a server; a server whose address changed is a new one.
+    fn one(&self, server: &Server) -> Result<Arc<Upstream>, UpstreamFailure> {
+        let url = one::url_of(server)?;
+        let mut servers = self.servers();
+        if let Some(known) = servers.get(&server.slug)
+            && known.url() == url
+        {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(Upstream::new(&server.slug, url, &self.shared.egress, &self.shared.client)?);
+        servers.insert(server.slug.clone(), Arc::clone(&new));
+        Ok(new)
+    }
+
+    fn servers(&self) -> std::sync::MutexGuard<'_, HashMap<ServerSlug, Arc<Upstream>>> {
+        self.shared.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for McpUpstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("McpUpstreams").finish_non_exhaustive()
+    }
+}

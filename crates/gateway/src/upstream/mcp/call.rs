@@ -1,0 +1,162 @@
+//! One call of one tool.
+//!
+//! The request goes out once. If the server proves that it did not take it (its session is over, or
+//! it now speaks the other era), the gateway connects anew, reads the tool's definition again, and
+//! sends the call a second time only if the definition is still the accepted one: a server that
+//! was restarted may be another program.
+
+use std::sync::Arc;
+
+use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
+use ambit_live::credentials::Spendable;
+use ambit_mcp::OwnedRaw;
+use ambit_mcp::era::Era;
+use ambit_mcp::headers;
+use ambit_mcp::upstream::{CallResult, ResultFault, request};
+use ambit_model::server::Server;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::McpUpstreams;
+use super::connection::Connection;
+use super::exchange::{Exchange, Told};
+use super::failure::UpstreamFailure;
+use super::list::{Stopped, is_unheard, list_over};
+use super::one::{Presented, Upstream, presented};
+
+/// A call that was judged, guarded and recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'c> {
+    /// The server.
+    pub server: &'c Server,
+    /// The tool, as it was accepted.
+    pub tool: &'c PublishedTool,
+    /// What is spent for it.
+    pub credential: Option<&'c Spendable>,
+    /// The arguments, exactly as they were judged.
+    pub arguments: &'c Value,
+    /// When the last byte of the answer must be there.
+    pub deadline: Instant,
+    /// Most bytes of the answer.
+    pub max_bytes: usize,
+    /// The era of the client, whose form the result gets.
+    pub client_era: Era,
+}
+
+/// The result of a call.
+#[derive(Debug)]
+pub struct Answer {
+    /// The complete `result` object: the server's bytes, with nothing changed but what the
+    /// client's era demands.
+    pub result: OwnedRaw,
+    /// Whether the tool says that it failed.
+    pub is_error: bool,
+    /// Bytes of the message it came in.
+    pub received_bytes: usize,
+    /// The revision the server speaks.
+    pub era: Era,
+}
+
+/// How one attempt ended without a failure.
+enum Attempt {
+    Answered(Answer),
+    /// The server proved that it did not take the request.
+    Unheard(UpstreamFailure),
+}
+
+impl McpUpstreams {
+    /// Carries out a call.
+    ///
+    /// # Errors
+    /// [`UpstreamFailure`] says whether the call may have run all the same.
+    pub async fn call(&self, call: &Call<'_>) -> Result<Answer, UpstreamFailure> {
+        let upstream = self.one(call.server)?;
+        let Binding::Mcp { name } = &call.tool.binding else {
+            return Err(UpstreamFailure::not_mcp(&call.server.slug));
+        };
+        let presented = presented(call.credential);
+        let connection = upstream.connected(&presented, call.deadline).await?;
+        let why = match attempt(&upstream, &connection, &presented, call, name).await? {
+            Attempt::Answered(answer) => return Ok(answer),
+            Attempt::Unheard(why) => why,
+        };
+        upstream.forget(&presented, &connection);
+        let fresh = upstream.connected(&presented, call.deadline).await?;
+        if *fresh == *connection {
+            return Err(why);
+        }
+        upstream.suspect();
+        if !is_still_accepted(&upstream, &fresh, &presented, call, name).await? {
+            return Err(UpstreamFailure::changed(&upstream.slug));
+        }
+        match attempt(&upstream, &fresh, &presented, call, name).await? {
+            Attempt::Answered(answer) => Ok(answer),
+            Attempt::Unheard(why) => Err(why),
+        }
+    }
+}
+
+async fn attempt(
+    upstream: &Upstream,
+    connection: &Connection,
+    presented: &Presented,
+    call: &Call<'_>,
+    name: &str,
+) -> Result<Attempt, UpstreamFailure> {
+    let exchange = Exchange { upstream, connection, presented, deadline: call.deadline, max_bytes: call.max_bytes };
+    let id = upstream.next_id();
+    let era = connection.era();
+    let body = request::tools_call(id, era, name, call.arguments, &upstream.client);
+    let mirrors = era.is_modern().then(|| upstream.mirrors(call.tool));
+    let target = headers::Target {
+        method: "tools/call",
+        name: Some(name),
+        mirrored: mirrors.as_deref().map(|mirrors| (mirrors, call.arguments)),
+        session: connection.session(),
+    };
+    let told = exchange
+        .ask(&target, id, body, |_, result| {
+            let result = CallResult::read(result)?;
+            Ok::<_, ResultFault>((result.for_client(call.client_era), result.is_error()))
+        })
+        .await?;
+    match told {
+        Told::Result(Ok((result, is_error)), received_bytes) => {
+            Ok(Attempt::Answered(Answer { result, is_error, received_bytes, era }))
+        }
+        Told::Result(Err(fault), _) => Err(UpstreamFailure::result(&upstream.slug, &fault)),
+        Told::Error(error, status) => {
+            let failure = UpstreamFailure::remote(&upstream.slug, &error);
+            // `-32602` is said of the call itself: a new connection would not change it.
+            if is_unheard(connection, status, Some(&error)) && error.code != -32602 {
+                return Ok(Attempt::Unheard(failure.before_the_call()));
+            }
+            if error.code == -32602 {
+                // Perhaps the tool is gone.
+                upstream.suspect();
+            }
+            Err(failure)
+        }
+        Told::Refused(status) => {
+            let failure = UpstreamFailure::refused(&upstream.slug, status);
+            if is_unheard(connection, status, None) { Ok(Attempt::Unheard(failure)) } else { Err(failure) }
+        }
+    }
+}
+
+/// Whether the server still describes the tool as it was accepted.
+async fn is_still_accepted(
+    upstream: &Upstream,
+    connection: &Arc<Connection>,
+    presented: &Presented,
+    call: &Call<'_>,
+    name: &str,
+) -> Result<bool, UpstreamFailure> {
+    let mut listing = match list_over(upstream, connection, presented, call.deadline).await {
+        Ok(listing) => listing,
+        Err(Stopped::Failed(failure) | Stopped::Unheard(failure)) => return Err(failure.before_the_call()),
+    };
+    listing.tools.retain(|tool| tool.name == name);
+    let now = ServerCatalogue::from_mcp(call.server, listing.tools, Vec::new(), 0);
+    Ok(now.tools.get(&call.tool.id().tool).is_some_and(|tool| tool.pin() == call.tool.pin()))
+}

@@ -1,0 +1,198 @@
+//! All tools of one server, page by page, or a failure: a part of a list is never taken for the
+//! whole.
+//!
+//! Pages, tools, bytes and time are bounded; a cursor that comes twice ends the reading. Two tools
+//! of one name are both left out: nobody could say which definition a call would reach.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ambit_live::catalogue::{LeftOut, McpTool};
+use ambit_live::credentials::Spendable;
+use ambit_mcp::era::Era;
+use ambit_mcp::headers;
+use ambit_mcp::upstream::listing::read_page;
+use ambit_mcp::upstream::{ListedTool, Page, RemoteError, Unusable, request};
+use ambit_model::server::Server;
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::McpUpstreams;
+use super::connection::Connection;
+use super::exchange::{Exchange, Told};
+use super::failure::UpstreamFailure;
+use super::one::{Presented, Upstream, presented};
+
+/// Most tools of one server.
+const MOST_TOOLS: usize = 10_000;
+
+/// Most pages of one list.
+const MOST_PAGES: usize = 1_000;
+
+/// Most bytes of one page.
+const MOST_PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most bytes of one list.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
+/// The tools of one server at one time.
+#[derive(Debug)]
+pub struct Listing {
+    /// The usable ones, in the server's order.
+    pub tools: Vec<McpTool>,
+    /// The others, each with the reason.
+    pub left_out: Vec<LeftOut>,
+    /// The revision the server speaks.
+    pub era: Era,
+}
+
+/// Why pages stopped.
+pub(super) enum Stopped {
+    /// The server did not take the request: its session may be over, or its era another one.
+    Unheard(UpstreamFailure),
+    /// Anything else.
+    Failed(UpstreamFailure),
+}
+
+impl McpUpstreams {
+    /// Reads all tools of a server, with the credential that is spent for reading.
+    ///
+    /// # Errors
+    /// [`UpstreamFailure`]; then nothing is known of the tools.
+    pub async fn list(
+        &self,
+        server: &Server,
+        credential: Option<&Spendable>,
+        deadline: Instant,
+    ) -> Result<Listing, UpstreamFailure> {
+        let upstream = self.one(server)?;
+        let presented = presented(credential);
+        let told = upstream.told();
+        let connection = upstream.connected(&presented, deadline).await?;
+        let listing = match list_over(&upstream, &connection, &presented, deadline).await {
+            Ok(listing) => listing,
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::Unheard(failure)) => {
+                upstream.forget(&presented, &connection);
+                let fresh = upstream.connected(&presented, deadline).await?;
+                if *fresh == *connection {
+                    return Err(failure);
+                }
+                match list_over(&upstream, &fresh, &presented, deadline).await {
+                    Ok(listing) => listing,
+                    Err(Stopped::Failed(failure) | Stopped::Unheard(failure)) => return Err(failure),
+                }
+            }
+        };
+        upstream.listed(told);
+        Ok(listing)
+    }
+}
+
+/// Reads all pages over one connection.
+pub(super) async fn list_over(
+    upstream: &Upstream,
+    connection: &Arc<Connection>,
+    presented: &Presented,
+    deadline: Instant,
+) -> Result<Listing, Stopped> {
+    let exchange = Exchange { upstream, connection, presented, deadline, max_bytes: MOST_PAGE_BYTES };
+    let mut listed = Vec::new();
+    let mut left_out = Vec::new();
+    let mut cursors = HashSet::new();
+    let mut cursor: Option<String> = None;
+    let mut bytes = 0_usize;
+    let failed = |why: &str| Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why));
+    for _ in 0..MOST_PAGES {
+        let most = MOST_TOOLS.saturating_sub(listed.len());
+        let (page, size) = one_page(&exchange, cursor.as_deref(), most).await?;
+        bytes = bytes.saturating_add(size);
+        if bytes > MOST_BYTES {
+            return Err(failed("it is larger than 32 MiB"));
+        }
+        listed.extend(page.tools);
+        left_out.extend(page.left_out);
+        match page.next_cursor {
+            None => return Ok(sort_out(listed, left_out, connection.era())),
+            Some(next) if !cursors.insert(next.clone()) => return Err(failed("its pages lead back to one before")),
+            Some(next) => cursor = Some(next),
+        }
+    }
+    Err(failed("it has more than 1000 pages"))
+}
+
+async fn one_page(exchange: &Exchange<'_>, cursor: Option<&str>, most: usize) -> Result<(Page, usize), Stopped> {
+    let upstream = exchange.upstream;
+    let id = upstream.next_id();
+    let body = request::tools_list(id, exchange.connection.era(), cursor, &upstream.client);
+    let session = exchange.connection.session();
+    let target = headers::Target { method: "tools/list", name: None, mirrored: None, session };
+    let told = exchange.ask(&target, id, body, |_, result| read_page(result, most)).await.map_err(Stopped::Failed)?;
+    match told {
+        Told::Result(Ok(page), size) => Ok((page, size)),
+        Told::Result(Err(why), _) => Err(Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why))),
+        Told::Error(error, status) if is_unheard(exchange.connection, status, Some(&error)) => {
+            Err(Stopped::Unheard(UpstreamFailure::remote(&upstream.slug, &error)))
+        }
+        Told::Error(error, _) => Err(Stopped::Failed(UpstreamFailure::remote(&upstream.slug, &error))),
+        Told::Refused(status) if is_unheard(exchange.connection, status, None) => {
+            Err(Stopped::Unheard(UpstreamFailure::refused(&upstream.slug, status)))
+        }
+        Told::Refused(status) => Err(Stopped::Failed(UpstreamFailure::refused(&upstream.slug, status))),
+    }
+}
+
+/// Whether a status proves that the request was not taken. A legacy server answers 404 to a session
+/// that is over, and 400 to a request that lacks one; with a session, 400 may be its way to say that
+/// the call failed, unless the error is one that only modern servers know. What a modern server means
+/// matters only if it turns out to be legacy now.
+pub(super) fn is_unheard(connection: &Connection, status: StatusCode, error: Option<&RemoteError>) -> bool {
+    if status.is_client_error() && error.is_some_and(RemoteError::is_modern) {
+        return true;
+    }
+    match connection {
+        Connection::Modern => matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_ACCEPTABLE
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        ),
+        Connection::Legacy { session: Some(_), .. } => status == StatusCode::NOT_FOUND,
+        Connection::Legacy { session: None, .. } => matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND),
+    }
+}
+
+/// Leaves out what shares its name with another tool.
+fn sort_out(listed: Vec<ListedTool>, left_out: Vec<Unusable>, era: Era) -> Listing {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for tool in &listed {
+        *counts.entry(tool.name.clone()).or_default() += 1;
+    }
+    let mut listing = Listing { tools: Vec::with_capacity(listed.len()), left_out: Vec::new(), era };
+    for tool in listed {
+        match counts.get(&tool.name) {
+            Some(1) => listing.tools.push(published(tool)),
+            _ => listing.left_out.push(LeftOut {
+                place: tool.name,
+                reason: "the server lists more than one tool of this name, so nobody can say which a call would reach"
+                    .into(),
+            }),
+        }
+    }
+    listing.left_out.extend(left_out.into_iter().map(|one| LeftOut { place: one.place, reason: one.reason }));
+    listing
+}
+
+pub(super) fn published(tool: ListedTool) -> McpTool {
+    McpTool {
+        name: tool.name,
+        title: tool.title,
+        description: tool.description,
+        input_schema: tool.input_schema,
+        output_schema: tool.output_schema,
+        annotations: tool.annotations,
+        rest: tool.rest,
+    }
+}

@@ -1,0 +1,198 @@
+//! Keeps what is published of MCP servers true.
+//!
+//! A listing is read again on a schedule, when the server says that it changed, after a session had
+//! to be opened anew, before a call when it is older than a minute, and before every destructive
+//! call. What was read is published through the snapshot, where a tool whose definition is not the
+//! accepted one is hidden.
+//!
+//! A server that cannot be read keeps its tools listed: health never changes a list. Its calls are
+//! refused instead, with one exception: a read may still run on a definition that was confirmed
+//! within [`Settings::stale_reads`], so that a hiccup of the listing does not stop harmless work.
+
+mod round;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ambit_live::catalogue::ServerCatalogue;
+use ambit_live::{Live, Snapshot};
+use ambit_model::Effect;
+use ambit_model::ids::{Millis, ServerSlug};
+use ambit_model::server::{Server, Upstream as Address};
+use tokio::time::{Instant, timeout_at};
+
+use super::McpUpstreams;
+use round::Slot;
+
+/// How fresh listings are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// A listing older than this is read again before a call, and on a schedule somewhat faster.
+    pub every: Duration,
+    /// How old the last confirmed listing may be for a read when a new one cannot be had.
+    pub stale_reads: Duration,
+    /// Longest time for one listing.
+    pub time_for_listing: Duration,
+    /// How long a failed listing is not tried again by calls that are not destructive.
+    pub rest_after_failure: Duration,
+    /// Whether servers are listened to for changes.
+    pub listen: bool,
+}
+
+impl Default for Settings {
+    /// Every minute; reads go on for five; 20 s for one listing; 5 s of rest; listening.
+    fn default() -> Self {
+        Self {
+            every: Duration::from_mins(1),
+            stale_reads: Duration::from_mins(5),
+            time_for_listing: Duration::from_secs(20),
+            rest_after_failure: Duration::from_secs(5),
+            listen: true,
+        }
+    }
+}
+
+/// Why a call is not made: nobody can say that the tool still is what was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tools of server `{server}` could not be read again ({why}), so the call was not made; try again later")]
+pub struct NotFresh {
+    /// The server.
+    pub server: ServerSlug,
+    /// What stopped the reading, in words for the caller.
+    pub why: String,
+}
+
+/// Reads listings again. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Refresher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    live: Live,
+    upstreams: McpUpstreams,
+    settings: Settings,
+    slots: Mutex<HashMap<ServerSlug, Arc<Slot>>>,
+}
+
+impl Refresher {
+    /// Publishes what `upstreams` list through `live`.
+    pub fn new(live: Live, upstreams: McpUpstreams, settings: Settings) -> Self {
+        Self { inner: Arc::new(Inner { live, upstreams, settings, slots: Mutex::default() }) }
+    }
+
+    /// Before a call is dispatched, after it was authorised: makes sure that the definition it was
+    /// authorised on is recent enough for its effect. Afterwards the caller compares the tool's
+    /// digest in the current snapshot with the one it decided on.
+    ///
+    /// A server of another kind is always fresh: its document is read at start and reload.
+    ///
+    /// # Errors
+    /// [`NotFresh`]: the call must be refused.
+    pub async fn before_dispatch(
+        &self,
+        server: &ServerSlug,
+        effect: Effect,
+        deadline: Instant,
+    ) -> Result<(), NotFresh> {
+        let settings = &self.inner.settings;
+        match effect {
+            Effect::Destructive => self.ensure_fresh(server, Duration::ZERO, deadline).await,
+            Effect::Write => self.ensure_fresh(server, settings.every, deadline).await,
+            Effect::Read => match self.ensure_fresh(server, settings.every, deadline).await {
+                Err(_) if self.is_within(&self.inner.live.current(), server, settings.stale_reads) => Ok(()),
+                other => other,
+            },
+        }
+    }
+
+    /// Makes sure that the published listing of a server was confirmed within `max_age`; zero reads
+    /// it now, however fresh it is. Concurrent callers share one reading, but never one that began
+    /// before they asked for zero.
+    ///
+    /// # Errors
+    /// [`NotFresh`]: the last good listing stays published.
+    pub async fn ensure_fresh(
+        &self,
+        server: &ServerSlug,
+        max_age: Duration,
+        deadline: Instant,
+    ) -> Result<(), NotFresh> {
+        let snapshot = self.inner.live.current();
+        let Some(known) = snapshot.deployment.servers.get(server).filter(|known| is_mcp(known)) else { return Ok(()) };
+        let insists = max_age.is_zero();
+        let suspect = self.inner.upstreams.is_suspect(known);
+        if !insists && !suspect && self.is_within(&snapshot, server, max_age) {
+            return Ok(());
+        }
+        let slot = self.slot(server);
+        let round = match slot.join(insists || suspect, self.inner.settings.rest_after_failure) {
+            round::Joined::Rest(failure) => return Err(failure),
+            round::Joined::Round(round) => round,
+        };
+        match timeout_at(deadline, slot.result_of(&round, || self.read(server))).await {
+            Ok(result) => result,
+            Err(_) => Err(NotFresh { server: server.clone(), why: "there was no time left".into() }),
+        }
+    }
+
+    /// Reads the listing of a server and publishes it.
+    async fn read(&self, slug: &ServerSlug) -> Result<(), NotFresh> {
+        let inner = &self.inner;
+        let not_fresh = |why: String| NotFresh { server: slug.clone(), why };
+        let snapshot = inner.live.current();
+        let Some(server) = snapshot.deployment.servers.get(slug) else { return Ok(()) };
+        let credential = snapshot.credentials.find(slug, Effect::Read);
+        // The time before it was asked: whatever changes later is not in it.
+        let read_at = inner.live.clock().now();
+        let deadline = Instant::now() + inner.settings.time_for_listing;
+        let listed = inner.upstreams.list(server, credential.map(AsRef::as_ref), deadline).await;
+        let listing = listed.map_err(|failure| {
+            tracing::warn!(server = %slug, kind = failure.kind().as_str(), detail = failure.detail(), "{}", failure.what());
+            not_fresh(failure.what())
+        })?;
+        let server = server.clone();
+        // Compiling the schemas of a large listing takes a while.
+        let compiling = tokio::task::spawn_blocking(move || {
+            ServerCatalogue::from_mcp(&server, listing.tools, listing.left_out, read_at)
+        });
+        let catalogue = compiling.await.map_err(|_| not_fresh("reading it was interrupted".into()))?;
+        inner.live.replace_server(Arc::new(catalogue)).await.map_err(|error| {
+            tracing::error!(server = %slug, %error, "a listing could not be published; the old one stays");
+            not_fresh("the gateway could not publish it".into())
+        })?;
+        Ok(())
+    }
+
+    /// Whether the published listing is good and was confirmed within `age`.
+    fn is_within(&self, snapshot: &Snapshot, server: &ServerSlug, age: Duration) -> bool {
+        let now = self.inner.live.clock().now();
+        let age = Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX);
+        snapshot
+            .catalogue
+            .server(server)
+            .is_some_and(|known| known.problem.is_none() && now.saturating_sub(known.read_at()) <= age)
+    }
+
+    /// The server, if it is an MCP server that is configured.
+    fn mcp_server(&self, slug: &ServerSlug) -> Option<Server> {
+        self.inner.live.current().deployment.servers.get(slug).filter(|server| is_mcp(server)).cloned()
+    }
+
+    fn slot(&self, server: &ServerSlug) -> Arc<Slot> {
+        let mut slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(server.clone()).or_default())
+    }
+}
+
+fn is_mcp(server: &Server) -> bool {
+    match server.upstream {
+        Address::Mcp { .. } => true,
+        Address::OpenApi { .. } => false,
+    }
+}

@@ -1,0 +1,181 @@
+//! One reading for everyone who asks at about the same time.
+//!
+//! Whoever needs a reading joins the round that has not begun yet. When a round begins it stops
+//! being joinable, so that a reading is never shared with someone who asked after it had begun; at
+//! most one round runs and one waits. The reading is driven by those who wait for it: if the first
+//! gives up, the next takes over.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
+
+use super::NotFresh;
+
+/// The readings of one server.
+#[derive(Debug)]
+pub(super) struct Slot {
+    state: Mutex<State>,
+    /// One reading at a time.
+    turn: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Not begun: whoever asks now may join.
+    waiting: Option<Arc<Round>>,
+    /// Begun: whoever does not insist on a later one may join.
+    running: Option<Arc<Round>>,
+    /// The last failure, until a reading succeeds.
+    failed: Option<(Instant, NotFresh)>,
+}
+
+/// One reading.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    result: OnceCell<Result<(), NotFresh>>,
+}
+
+/// What asking led to.
+pub(super) enum Joined {
+    /// A reading failed just now.
+    Rest(NotFresh),
+    /// A reading to wait for.
+    Round(Arc<Round>),
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { state: Mutex::default(), turn: Semaphore::new(1) }
+    }
+}
+
+impl Slot {
+    /// Joins a round. `insists`: only one that has not begun will do.
+    pub(super) fn join(&self, insists: bool, rest: Duration) -> Joined {
+        let mut state = self.state();
+        if !insists {
+            if let Some((at, failure)) = &state.failed
+                && at.elapsed() < rest
+            {
+                return Joined::Rest(failure.clone());
+            }
+            if let Some(running) = &state.running {
+                return Joined::Round(Arc::clone(running));
+            }
+        }
+        Joined::Round(Arc::clone(state.waiting.get_or_insert_default()))
+    }
+
+    /// Waits for a round's result, reading it if nobody else does.
+    pub(super) async fn result_of<F>(&self, round: &Arc<Round>, read: impl FnOnce() -> F) -> Result<(), NotFresh>
+    where
+        F: Future<Output = Result<(), NotFresh>>,
+    {
+        let result = round.result.get_or_init(|| async {
+            // The semaphore is never closed.
+            let _turn = self.turn.acquire().await;
+            self.begin(round);
+            let result = read().await;
+            self.end(round, &result);
+            result
+        });
+        result.await.clone()
+    }
+
+    fn begin(&self, round: &Arc<Round>) {
+        let mut state = self.state();
+        if is(state.waiting.as_ref(), round) {
+            state.waiting = None;
+        }
+        state.running = Some(Arc::clone(round));
+    }
+
+    fn end(&self, round: &Arc<Round>, result: &Result<(), NotFresh>) {
+        let mut state = self.state();
+        if is(state.running.as_ref(), round) {
+            state.running = None;
+        }
+        state.failed = result.as_ref().err().map(|failure| (Instant::now(), failure.clone()));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is(one: Option<&Arc<Round>>, other: &Arc<Round>) -> bool {
+    one.is_some_and(|one| Arc::ptr_eq(one, other))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const REST: Duration = Duration::from_millis(300);
+
+    async fn ask(slot: &Slot, insists: bool, readings: &AtomicUsize, takes: u64) -> Result<(), NotFresh> {
+        match slot.join(insists, REST) {
+            Joined::Rest(failure) => Err(failure),
+            Joined::Round(round) => {
+                let read = || async {
+                    readings.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(takes)).await;
+                    Ok(())
+                };
+                slot.result_of(&round, read).await
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_before_it_begins_shares_and_who_asks_later_does_not() {
+        let (slot, readings) = (Slot::default(), AtomicUsize::new(0));
+        let first = ask(&slot, true, &readings, 100);
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            // Insisting on one that begins after now; the second and third share it.
+            let (a, b, c) = tokio::join!(
+                ask(&slot, true, &readings, 100),
+                ask(&slot, true, &readings, 100),
+                // Content with the one that runs.
+                ask(&slot, false, &readings, 100),
+            );
+            a.and(b).and(c)
+        };
+        let (first, later) = tokio::join!(first, later);
+        assert_eq!((first, later), (Ok(()), Ok(())));
+        assert_eq!(readings.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_is_given_up_is_taken_over() {
+        let (slot, readings) = (Slot::default(), AtomicUsize::new(0));
+        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, true, &readings, 100));
+        let patient = ask(&slot, true, &readings, 100);
+        let (hasty, patient) = tokio::join!(hasty, patient);
+        assert!(hasty.is_err());
+        assert_eq!(patient, Ok(()));
+        // Given up by everyone, and asked for again.
+        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, true, &readings, 100));
+        assert!(hasty.await.is_err());
+        assert_eq!(ask(&slot, false, &readings, 100).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_for_a_while_by_those_who_do_not_insist() {
+        let slot = Slot::default();
+        let failure = NotFresh { server: "up".parse().unwrap(), why: "it is gone".into() };
+        let Joined::Round(round) = slot.join(false, REST) else { panic!("no failure yet") };
+        let failed = slot.result_of(&round, || std::future::ready(Err(failure.clone()))).await;
+        assert_eq!(failed, Err(failure));
+        assert!(matches!(slot.join(false, REST), Joined::Rest(_)));
+        assert!(matches!(slot.join(true, REST), Joined::Round(_)));
+        tokio::time::sleep(REST).await;
+        assert!(matches!(slot.join(false, REST), Joined::Round(_)));
+    }
+}

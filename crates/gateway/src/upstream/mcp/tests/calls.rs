@@ -1,0 +1,129 @@
+//! What a call sends, and what comes back unchanged.
+
+use super::*;
+use crate::upstream::mcp::FailureKind;
+use crate::upstream::mcp::testing::Reply;
+
+#[tokio::test]
+async fn results_cross_the_eras_with_their_bytes_intact() {
+    let odd = r#"{"z":1.10,"content":[{"type":"odd","big":123456789012345678901234567890}],"_meta":{"b":1,"a":2}}"#;
+    let typed = odd.replacen('{', r#"{"resultType":"complete","#, 1);
+    for (kind, sent) in [(Kind::Legacy, odd), (Kind::Modern, typed.as_str())] {
+        let scene = Scene::of(kind).await;
+        let text = sent.to_owned();
+        scene.fake.instead(move |heard| (heard.method() == "tools/call").then(|| Reply::result(heard, &text)));
+        let modern = scene.call_with(&json!({}), 1 << 20, 5_000, Era::Modern).await.unwrap();
+        assert_eq!(modern.result.as_str(), typed);
+        let legacy = scene.call_with(&json!({}), 1 << 20, 5_000, LEGACY_CLIENT).await.unwrap();
+        assert_eq!(legacy.result.as_str(), odd);
+        assert!(!modern.is_error && modern.received_bytes > sent.len());
+    }
+}
+
+#[tokio::test]
+async fn arguments_go_out_sorted_and_mirrored() {
+    let schema = json!({"type": "object", "properties": {
+        "region": {"type": "string", "x-mcp-header": "Region"},
+        "count": {"type": "integer", "x-mcp-header": "Count"},
+        "left": {"type": "boolean", "x-mcp-header": "Left"}}});
+    let described = json!({"name": "get_thing", "inputSchema": schema});
+    let scene = Scene::with_tool(Kind::Modern, described.clone()).await;
+    let arguments = json!({"region": "Zürich", "count": 5, "a": {"y": 1, "x": [1.5]}, "left": null});
+    scene.call_with(&arguments, 1 << 20, 5_000, Era::Modern).await.unwrap();
+    let heard = scene.fake.heard().pop().unwrap();
+    let sent = r#""arguments":{"a":{"x":[1.5],"y":1},"count":5,"left":null,"region":"Zürich"}"#;
+    assert!(heard.body.contains(sent), "{}", heard.body);
+    assert_eq!(heard.header("mcp-param-region"), Some("=?base64?WsO8cmljaA==?="));
+    assert_eq!(heard.header("mcp-param-count"), Some("5"));
+    assert_eq!(heard.header("mcp-param-left"), None);
+    let legacy = Scene::with_tool(Kind::Legacy, described).await;
+    legacy.call_with(&arguments, 1 << 20, 5_000, Era::Modern).await.unwrap();
+    let heard = legacy.fake.heard().pop().unwrap();
+    assert!(heard.body.contains(sent) && heard.header("mcp-param-region").is_none());
+}
+
+#[tokio::test]
+async fn a_failed_tool_is_a_result_and_a_protocol_error_is_not() {
+    let scene = Scene::of(Kind::Modern).await;
+    scene.fake.instead(|heard| {
+        let failed = r#"{"resultType":"complete","content":[{"type":"text","text":"no"}],"isError":true}"#;
+        (heard.method() == "tools/call").then(|| Reply::result(heard, failed))
+    });
+    assert!(scene.call().await.unwrap().is_error);
+    let rows = [
+        (200, -32602, false),
+        (200, -32601, false),
+        (200, -32603, true),
+        (200, -32000, true),
+        (200, 5, true),
+        (500, -32603, true),
+        (400, -32602, false),
+    ];
+    for (status, code, may_have_happened) in rows {
+        scene.fake.instead(move |heard| {
+            (heard.method() == "tools/call").then(|| Reply::error(heard, status, code, "their reason\u{7}"))
+        });
+        let failure = scene.call().await.unwrap_err();
+        assert_eq!(
+            (failure.kind(), failure.may_have_happened()),
+            (FailureKind::Remote, may_have_happened),
+            "{status} {code}"
+        );
+        assert!(failure.to_string().contains(&format!("error {code}: their reason\\u{{7}}")), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn results_that_are_not_final_are_failures() {
+    let rows = [
+        (r#"{"resultType":"input_required","inputRequests":{"a":{}}}"#, "asks for input"),
+        (r#"{"resultType":"task","taskId":"t"}"#, "task"),
+        (r#"{"resultType":"brand_new","content":[]}"#, "`brand_new` is unknown"),
+        (r#"{"content":[],"isError":true,"isError":false}"#, "`isError` twice"),
+        (r"{}", "neither `content`"),
+        (r"[]", "not an object"),
+    ];
+    for kind in [Kind::Modern, Kind::Legacy] {
+        let scene = Scene::of(kind).await;
+        for (result, piece) in rows {
+            scene.fake.instead(move |heard| (heard.method() == "tools/call").then(|| Reply::result(heard, result)));
+            let failure = scene.call().await.unwrap_err();
+            assert_eq!((failure.kind(), failure.may_have_happened()), (FailureKind::Unusable, true));
+            assert!(failure.to_string().contains(piece), "{failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_only_headers_that_arrive_are_ours() {
+    let scene = Scene::of(Kind::Legacy).await;
+    scene.call().await.unwrap();
+    let known = [
+        "accept",
+        "content-type",
+        "content-length",
+        "host",
+        "user-agent",
+        "mcp-protocol-version",
+        "mcp-session-id",
+        "mcp-method",
+        "mcp-name",
+    ];
+    for heard in scene.fake.heard() {
+        for (name, _) in &heard.headers {
+            assert!(known.contains(&name.as_str()), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_a_rest_server_is_refused_here() {
+    let scene = Scene::of(Kind::Modern).await;
+    let mut server = scene.server.clone();
+    server.upstream = ambit_model::server::Upstream::OpenApi {
+        document: ambit_model::server::DocumentSource::File("x".into()),
+        base_url: None,
+    };
+    let failure = scene.upstreams.list(&server, None, in_ms(1_000)).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Unsupported);
+}
