@@ -166,6 +166,24 @@ pub fn tool_result(
     close(out, era, server)
 }
 
+/// A tool result whose members were put together elsewhere: `outcome` serialises to an object of `content`,
+/// `structuredContent` and `isError`.
+pub fn tool_outcome(id: Id<'_>, era: Era, server: &Server, outcome: &impl serde::Serialize) -> Vec<u8> {
+    let mut out = open(id, era, server.meta.len() + 512);
+    let before = out.len();
+    let written = serde_json::to_writer(&mut out, outcome);
+    // `{members}` becomes `members`, or `,members` behind a member that stands there already.
+    let whole = written.is_ok() && out.get(before) == Some(&b'{') && out.last() == Some(&b'}');
+    out.truncate(if whole { out.len() - 1 } else { before });
+    if let Some(brace) = out.get_mut(before) {
+        *brace = b',';
+        if before.checked_sub(1).and_then(|at| out.get(at)) == Some(&b'{') {
+            out.remove(before);
+        }
+    }
+    close(out, era, server)
+}
+
 /// A result that exists already as JSON, under our client's id.
 pub fn raw_result(id: Id<'_>, result: Raw<'_>) -> Vec<u8> {
     raw_member(id, "result", result)

@@ -40,6 +40,20 @@ fn discovery_and_handshake() {
 }
 
 #[test]
+fn members_put_together_elsewhere_stand_where_ours_would() {
+    let outcome = serde_json::json!({"content": [{"type": "text", "text": "}"}], "isError": false});
+    assert_eq!(
+        text(tool_outcome(id(), LEGACY, &server(), &outcome)),
+        r#"{"jsonrpc":"2.0","id":"q\u0031","result":{"content":[{"text":"}","type":"text"}],"isError":false}}"#
+    );
+    let modern = text(tool_outcome(id(), MODERN, &server(), &outcome));
+    let expected = tool_result(id(), MODERN, &server(), Outcome::Ok, "}", None);
+    assert_eq!(serde_json::from_str::<Value>(&modern).unwrap(), serde_json::from_slice::<Value>(&expected).unwrap());
+    // What is no object adds nothing.
+    assert_eq!(text(tool_outcome(id(), LEGACY, &server(), &1)), text(empty(id(), LEGACY, &server())));
+}
+
+#[test]
 fn a_page_of_tools_is_concatenated_and_only_modern_says_how_to_cache_it() {
     let tools = [r#"{"name":"b", "x":1.10}"#, r#"{"name":"a"}"#];
     let next = ToolsCursor::after("a");
