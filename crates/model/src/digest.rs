@@ -48,11 +48,7 @@ fn push_hex(text: &mut String, byte: u8) {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        for byte in self.0 {
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&String::from(*self))
     }
 }
 
@@ -63,8 +59,14 @@ impl fmt::Debug for Digest {
 }
 
 impl From<Digest> for String {
+    // Several of them stand in every record of the trail, so it is written in one go.
     fn from(digest: Digest) -> String {
-        digest.to_string()
+        let mut text = String::with_capacity(7 + 64);
+        text.push_str("sha256:");
+        for byte in digest.0 {
+            push_hex(&mut text, byte);
+        }
+        text
     }
 }
 
