@@ -1,1 +1,39 @@
 //! The corridor: one file per stage, from HTTP in to HTTP out.
+//!
+//! ```text
+//! HTTP in → parse → authenticate → resolve → authorize → guard → upstream → filter → HTTP out
+//!           Inbound   Caller        Target    Permit     Guarded             Reply
+//!                     └────────────── trail: intent … outcome ──────────────┘
+//! ```
+//!
+//! Each stage takes what the stage before proved; a proof has private fields and is made in one place. Nothing here
+//! decides who may do what: that is the judge's, asked once in [`authorize`] for lists and calls alike. Nothing leaves
+//! without a [`trail::Closed`], and nothing is dispatched without a [`trail::Recorded`].
+
+mod answer;
+mod authenticate;
+mod authorize;
+mod corridor;
+mod discover;
+pub mod doors;
+mod faces;
+mod filter;
+mod finish;
+mod gateway;
+mod guard;
+mod http;
+mod legacy;
+mod list;
+mod metadata;
+mod metrics;
+mod parse;
+mod refuse;
+mod resolve;
+mod router;
+mod throttle;
+mod trail;
+mod upstream;
+
+pub use gateway::{Gateway, GatewayParts, Reads, RefusalRate, Settings};
+pub use router::{ROUTES, Route};
+pub use upstream::mcp;

@@ -1,0 +1,249 @@
+//! The way of a request, stage by stage. This file only puts the stages in order; each decides in its own file.
+
+use std::{net::IpAddr, sync::Arc};
+
+use ambit_mcp::{
+    RpcError,
+    era::Era,
+    strict::{Message, Request},
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::Method as Verb;
+
+use crate::{
+    answer::Reply,
+    authenticate::{self, Entered},
+    authorize::{self, Permit},
+    discover, filter,
+    finish::{self, Finish},
+    gateway::Gateway,
+    guard::{self, Brought, Refusal},
+    http::{Arrival, Place},
+    legacy,
+    parse::{self, Inbound, Method},
+    refuse,
+    resolve::resolve,
+    trail::{Closed, Opened},
+    upstream,
+};
+
+/// Takes a request through the corridor.
+pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Closed<Reply> {
+    let verb = arrival.head.method.clone();
+    let entered = match authenticate::authenticate(gateway, arrival).await {
+        Ok(entered) => entered,
+        Err(closed) => return closed,
+    };
+    match verb {
+        Verb::POST => {}
+        Verb::DELETE => return legacy::end(gateway, entered).await,
+        _ => return entered.refuse(gateway, Reply::method_not_allowed()),
+    }
+    let body = match receive(gateway, &entered, body).await {
+        Ok(body) => body,
+        Err(reply) => return entered.refuse(gateway, reply),
+    };
+    let entered = match entered.renewed(gateway).await {
+        Ok(entered) => entered,
+        Err(closed) => return closed,
+    };
+    let gateway = gateway.clone();
+    let running = Arc::clone(&gateway.shared);
+    finish::run(&running.running, |finish| answer(gateway, entered, body, finish)).await
+}
+
+/// Reads the body. A client that leaves meanwhile is counted.
+async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<Bytes, Reply> {
+    let settings = &gateway.shared.settings;
+    parse::admit(&entered.head().headers, &body, &settings.limits)?;
+    let mut waiting = Waiting { gateway, endpoint: entered.place().slug(), source: entered.source(), here: true };
+    let read = parse::body(body, &settings.limits, settings.body_timeout).await;
+    waiting.here = false;
+    read
+}
+
+/// Counts a client that is gone before it said what it wanted.
+struct Waiting<'a> {
+    gateway: &'a Gateway,
+    endpoint: &'a str,
+    source: IpAddr,
+    here: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.here {
+            self.gateway.live().recorder().refused_early(self.endpoint, self.source, "client_left");
+        }
+    }
+}
+
+/// Everything after the body. Owns all it needs, so that it can go on without its client.
+async fn answer(gateway: Gateway, entered: Entered, body: Bytes, finish: Finish) -> Closed<Reply> {
+    let limits = &gateway.shared.settings.limits;
+    let inbound = match Inbound::read(&entered.head().headers, &body, limits) {
+        Ok(inbound) => inbound,
+        Err(reply) => return entered.refuse(&gateway, reply),
+    };
+    let (era, method) = (inbound.era(), inbound.method());
+    let opened = match Opened::open(&gateway, &entered, (era, method), body.len()) {
+        Ok(opened) => opened,
+        Err(closed) => return closed,
+    };
+    if let Err(down) = guard::is_open(gateway.live().mode()) {
+        return opened.close(Reply::down(down, None)).await;
+    }
+    if let Era::Legacy(version) = era {
+        // A legacy client that closes its connection has not cancelled anything.
+        if finish.whatever_happens().is_err() {
+            return opened.close(refuse::too_busy(None)).await;
+        }
+        if method != Method::Initialize
+            && let Err(reply) = legacy::admit(&gateway, &entered, version, id_of(&inbound))
+        {
+            return opened.close(reply).await;
+        }
+    }
+    match inbound.message() {
+        Message::Request(request) => respond(&gateway, entered, opened, (era, method, request), &finish).await,
+        Message::Notification(_) | Message::Response(_) => opened.close(Reply::accepted()).await,
+    }
+}
+
+async fn respond(
+    gateway: &Gateway,
+    entered: Entered,
+    opened: Opened,
+    (era, method, request): (Era, Method, &Request<'_>),
+    finish: &Finish,
+) -> Closed<Reply> {
+    let place = entered.place();
+    let face = gateway.shared.faces.of(place);
+    let reply = match (method, era) {
+        (Method::CallTool, _) => return call(gateway, entered, opened, (era, request), finish).await,
+        (Method::ListTools, _) => {
+            let now = gateway.live().clock().now();
+            let lists = &gateway.shared.lists;
+            lists.answer((request.id, era), &request.params, (place, entered.caller()), &face, now)
+        }
+        (Method::Discover, _) => discover::discover(request.id, &face),
+        (Method::Initialize, Era::Legacy(version)) => {
+            discover::initialize(gateway, &entered, request.id, version, &face)
+        }
+        (Method::Ping, _) => discover::ping(request.id, era, &face),
+        (Method::Initialize | Method::Other | Method::OneWay | Method::EndSession, _) => {
+            let error = RpcError::method_not_found(era, &request.method);
+            Reply::error(&error, Some(request.id), "no_such_method")
+        }
+    };
+    opened.close(reply).await
+}
+
+/// `tools/call`: resolve, authorize, guard, trail, upstream, filter.
+async fn call(
+    gateway: &Gateway,
+    entered: Entered,
+    mut opened: Opened,
+    (era, request): (Era, &Request<'_>),
+    finish: &Finish,
+) -> Closed<Reply> {
+    let Some(name) = request.params.name.as_deref() else {
+        let error = RpcError::invalid_params("`params.name` is missing: name the tool to call");
+        return opened.close(Reply::error(&error, Some(request.id), "no_name")).await;
+    };
+    let (entered, permit) = match permit(gateway, entered, &mut opened, name, (era, request)).await {
+        Ok(permitted) => permitted,
+        Err(Stopped::Reply(reply)) => return opened.close(reply).await,
+        Err(Stopped::Closed(closed)) => {
+            opened.superseded();
+            return closed;
+        }
+    };
+    let face = gateway.shared.faces.of(entered.place());
+    let brought = Brought { params: &request.params, headers: &entered.head().headers, era };
+    let guarded = match guard::guard(gateway, permit, &brought) {
+        Ok(guarded) => guarded,
+        Err(refusal) => {
+            let reply = match refusal {
+                Refusal::Headers(error) => Reply::error(&error, Some(request.id), "header_mismatch"),
+                Refusal::Call { sentence, result } => Reply::refused(request.id, era, &face, &sentence, result),
+                Refusal::Down(down) => Reply::down(down, Some(request.id)),
+            };
+            opened.refused();
+            return opened.close(reply).await;
+        }
+    };
+    if !guarded.is_read() && finish.whatever_happens().is_err() {
+        return opened.close(refuse::too_busy(Some(request.id))).await;
+    }
+    let recorded = match opened.before_dispatch(&guarded).await {
+        Ok(recorded) => recorded,
+        Err(closed) => return closed,
+    };
+    let performed = upstream::call(gateway, guarded, recorded).await;
+    filter::filter(performed, (request.id, era), &face).await
+}
+
+/// What ended a call before it was guarded.
+enum Stopped {
+    Reply(Reply),
+    /// The caller is none any more; that was counted.
+    Closed(Closed<Reply>),
+}
+
+/// Resolves and authorizes a call, on definitions that are fresh enough for its effect.
+async fn permit(
+    gateway: &Gateway,
+    mut entered: Entered,
+    opened: &mut Opened,
+    name: &str,
+    (era, request): (Era, &Request<'_>),
+) -> Result<(Entered, Permit), Stopped> {
+    let permit = judge(gateway, &entered, opened, name, (era, request)).map_err(Stopped::Reply)?;
+    match gateway.shared.upstreams.freshened(gateway.live(), &permit).await {
+        Ok(None) => Ok((entered, permit)),
+        Ok(Some(snapshot)) => {
+            entered = entered.on(gateway, snapshot).await.map_err(Stopped::Closed)?;
+            opened.moved_to(&entered);
+            let permit = judge(gateway, &entered, opened, name, (era, request)).map_err(Stopped::Reply)?;
+            Ok((entered, permit))
+        }
+        Err(not_fresh) => {
+            let face = gateway.shared.faces.of(entered.place());
+            opened.refused();
+            let reply = Reply::refused(request.id, era, &face, &not_fresh.to_string(), "definition_unconfirmed");
+            Err(Stopped::Reply(reply))
+        }
+    }
+}
+
+fn judge(
+    gateway: &Gateway,
+    entered: &Entered,
+    opened: &mut Opened,
+    name: &str,
+    (era, request): (Era, &Request<'_>),
+) -> Result<Permit, Reply> {
+    let place: &Place = entered.place();
+    let now = gateway.live().clock().now();
+    match authorize::authorize(&resolve(place, name), entered.caller(), now) {
+        Ok(permit) => {
+            opened.judged(permit.judged());
+            Ok(permit)
+        }
+        Err(denied) => {
+            let face = gateway.shared.faces.of(place);
+            let (reply, judged) = refuse::denied(denied, name, (request.id, era), (place, entered.caller()), &face);
+            opened.judged(judged);
+            Err(reply)
+        }
+    }
+}
+
+fn id_of<'a>(inbound: &Inbound<'a>) -> Option<ambit_mcp::Id<'a>> {
+    match inbound.message() {
+        Message::Request(request) => Some(request.id),
+        Message::Notification(_) | Message::Response(_) => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! What the corridor is built from and what its requests share. Made once per process; everything that changes with the
+//! deployment is read from the snapshot, request by request.
+
+use std::{sync::Arc, time::Duration};
+
+use ambit_egress::Client;
+use ambit_identity::authenticate::Authenticator;
+use ambit_live::Live;
+use ambit_mcp::strict::Limits;
+
+use crate::{
+    doors::{self, Doors, InvalidDoors},
+    faces::Faces,
+    finish::Running,
+    guard::Mirrored,
+    legacy::Sessions,
+    list::Lists,
+    metrics::Metrics,
+    router,
+    throttle::Throttle,
+    upstream::{
+        Upstreams,
+        mcp::{self, McpUpstreams, Refresher},
+    },
+};
+
+/// What a gateway is built from.
+pub struct GatewayParts {
+    /// What requests see.
+    pub live: Live,
+    /// Turns tokens into callers.
+    pub authenticator: Arc<Authenticator>,
+    /// The only way out.
+    pub egress: Client,
+    /// The MCP servers, as spoken to already when their tools were first read.
+    pub mcp: McpUpstreams,
+    /// Bounds and times.
+    pub settings: Settings,
+}
+
+/// Bounds and times of the corridor. The defaults are meant for production.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bounds on a request body.
+    pub limits: Limits,
+    /// The longest a client may take to send a body.
+    pub body_timeout: Duration,
+    /// What the answer to a read waits for.
+    pub reads: Reads,
+    /// Most tools on one page of a list.
+    pub page_tools: usize,
+    /// The longest a client may keep a list; shorter where the list changes sooner.
+    pub list_ttl: Duration,
+    /// The life of a legacy session id.
+    pub session_life: Duration,
+    /// Refusals of one source prefix answered in full; more are told to wait.
+    pub refusals: RefusalRate,
+    /// Most requests at once that run to their end although their client left.
+    pub running: usize,
+    /// How fresh the listings of MCP servers are kept.
+    pub listings: mcp::Settings,
+}
+
+/// What the answer to a read waits for. Writes always wait for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reads {
+    /// Its record is written; the disk has it within 50 ms.
+    #[default]
+    Written,
+    /// The disk has its record (`[trail] reads = "durable"`).
+    Durable,
+}
+
+/// How many refusals a source prefix gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefusalRate {
+    /// Sustained.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            body_timeout: Duration::from_secs(30),
+            reads: Reads::default(),
+            page_tools: 1_000,
+            list_ttl: Duration::from_secs(30),
+            session_life: Duration::from_hours(7 * 24),
+            refusals: RefusalRate { per_second: 10, burst: 100 },
+            running: 4_096,
+            listings: mcp::Settings::default(),
+        }
+    }
+}
+
+/// The corridor. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) live: Live,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) settings: Settings,
+    pub(crate) throttle: Throttle,
+    pub(crate) sessions: Sessions,
+    pub(crate) lists: Lists,
+    pub(crate) mirrored: Mirrored,
+    pub(crate) faces: Faces,
+    pub(crate) running: Running,
+    pub(crate) metrics: Metrics,
+    pub(crate) upstreams: Upstreams,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Puts a gateway together. It opens nothing and asks nobody.
+    pub fn new(parts: GatewayParts) -> Self {
+        let GatewayParts { live, authenticator, egress, mcp, settings } = parts;
+        let refresher = Refresher::new(live.clone(), mcp.clone(), settings.listings);
+        let shared = Shared {
+            throttle: Throttle::new(settings.refusals),
+            sessions: Sessions::new(settings.session_life),
+            lists: Lists::new(settings.page_tools, settings.list_ttl),
+            mirrored: Mirrored::new(),
+            faces: Faces::new(),
+            running: Running::new(settings.running),
+            metrics: Metrics::new(),
+            upstreams: Upstreams::new(egress, mcp, refresher),
+            live,
+            authenticator,
+            settings,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Every route of the corridor: the endpoints, their metadata, the checkpoint, health.
+    pub fn router(&self) -> axum::Router {
+        router::router(self)
+    }
+
+    /// The check of `Host`, `Origin` and source address, to be laid around the whole application.
+    ///
+    /// # Errors
+    /// [`InvalidDoors`] if the public URL or an origin is none.
+    pub fn doors(&self, settings: &doors::Settings) -> Result<Doors, InvalidDoors> {
+        Doors::new(self.clone(), settings)
+    }
+
+    /// Keeps the listings of MCP servers fresh; its watch is to be run beside the server.
+    pub fn refresher(&self) -> &Refresher {
+        self.shared.upstreams.refresher()
+    }
+
+    /// The counters as Prometheus text. Not a route: whoever serves it decides who may read it.
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.to_text()
+    }
+
+    /// Waits until nothing runs any more whose client has left; false if that takes longer.
+    pub async fn drain(&self, at_most: Duration) -> bool {
+        self.shared.running.drain(at_most).await
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.shared.live
+    }
+}

@@ -1,0 +1,246 @@
+//! Stage *guard*: a permit and the arguments become a [`Guarded`] call. The arguments are read once, into one tree; that tree
+//! is held to the schema, digested and sent.
+//!
+//! Looks only at tools the caller may see. Builds what will be sent, sends nothing.
+
+use std::{convert::Infallible, sync::Arc};
+
+use ambit_live::{
+    Mode, Snapshot,
+    catalogue::{Binding, PublishedTool},
+    credentials::Spendable,
+    mode::Down,
+};
+use ambit_mcp::{
+    Raw, RpcError,
+    era::Era,
+    headers::mirror::{self, Mirrors},
+    strict::{self, Params},
+};
+use ambit_model::{Digest, Effect, revocation::Scope, server::Server};
+use ambit_openapi::BuiltRequest;
+use ambit_policy::Verdict;
+use http::HeaderMap;
+use quick_cache::sync::Cache;
+use serde_json::Value;
+
+use crate::{authorize::Permit, gateway::Gateway};
+
+/// Most tools whose mirrored parameters are remembered.
+const MOST_MIRRORED: usize = 8_192;
+
+/// The proof that one exact call may be dispatched, and what it will send.
+pub(crate) struct Guarded {
+    permit: Permit,
+    arguments: Value,
+    digest: Digest,
+    credential: Option<Arc<Spendable>>,
+    sending: Option<Sending>,
+    era: Era,
+    trace: Option<String>,
+}
+
+/// What will be sent.
+pub(crate) enum Sending {
+    /// A request to a REST API, complete but for the credential.
+    Rest(BuiltRequest),
+    /// The arguments, to a tool of an MCP server.
+    Mcp,
+}
+
+/// Why a permitted call is not dispatched.
+pub(crate) enum Refusal {
+    /// The headers do not mirror the arguments.
+    Headers(RpcError),
+    /// The call as it stands: a sentence with the remedy, and the trail's word for it.
+    Call {
+        /// What is wrong and what to do.
+        sentence: String,
+        /// The trail's word.
+        result: &'static str,
+    },
+    /// Something of ours is down.
+    Down(Down),
+}
+
+impl Refusal {
+    fn call(sentence: impl Into<String>, result: &'static str) -> Self {
+        Self::Call { sentence: sentence.into(), result }
+    }
+}
+
+/// What a call brings along.
+pub(crate) struct Brought<'a> {
+    /// The members of `params`.
+    pub(crate) params: &'a Params<'a>,
+    /// The headers.
+    pub(crate) headers: &'a HeaderMap,
+    /// The client's era.
+    pub(crate) era: Era,
+}
+
+/// Guards a permitted call.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) -> Result<Guarded, Refusal> {
+    let (tool, snapshot) = (permit.tool(), permit.snapshot());
+    gateway.live().mode().permits(tool.effect.effect).map_err(Refusal::Down)?;
+    let raw = brought.params.arguments.unwrap_or(Raw::EMPTY_OBJECT);
+    let arguments = strict::parse_arguments(raw).map_err(|error| Refusal::call(error.to_string(), "bad_arguments"))?;
+    if brought.era.is_modern() {
+        let mirrors = gateway.shared.mirrored.of(tool);
+        mirrors.agree(brought.headers, &arguments).map_err(|error| Refusal::Headers(error.to_rpc()))?;
+    }
+    hold_to_schema(tool, &arguments)?;
+    let server =
+        snapshot.deployment.servers.get(&tool.id().server).ok_or_else(|| {
+            Refusal::call("its server is not there any more; read the list of tools again", "no_server")
+        })?;
+    let credential = credential(snapshot, server, tool.effect.effect)?;
+    let sending = match &tool.binding {
+        Binding::Operation(operation) => Sending::Rest(build(snapshot, tool, operation, &arguments)?),
+        Binding::Mcp { .. } => Sending::Mcp,
+    };
+    let digest = gateway.live().keys().argument_digest(&strict::to_sorted_json(&arguments));
+    let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
+    Ok(Guarded { permit, arguments, digest, credential, sending: Some(sending), era: brought.era, trace })
+}
+
+fn hold_to_schema(tool: &PublishedTool, arguments: &Value) -> Result<(), Refusal> {
+    let schema = tool.arguments().map_err(|invalid| {
+        tracing::warn!(tool = %tool.id(), %invalid, "a tool cannot be called");
+        Refusal::call("the schema of this tool is not usable; tell the owner of its server", "bad_schema")
+    })?;
+    schema.check(arguments).map_err(|violations| {
+        let sentence = format!("{}; correct the arguments and call again", violations.join("; "));
+        Refusal::call(sentence, "bad_arguments")
+    })
+}
+
+/// What is spent for a tool of this effect, unless it was revoked. A credential has no instant of issue that we know: one
+/// that was ever revoked stays revoked until it is replaced under another id.
+fn credential(snapshot: &Snapshot, server: &Server, effect: Effect) -> Result<Option<Arc<Spendable>>, Refusal> {
+    let Some(credential) = snapshot.credentials.find(&server.slug, effect) else {
+        return Ok(None);
+    };
+    let scope = Scope::Credential(credential.id.clone());
+    if snapshot.revocations.judge([&scope], i64::MIN).is_some() {
+        let sentence = "the credential for this server was revoked; ask the owner of the server for a new one";
+        return Err(Refusal::call(sentence, "credential_revoked"));
+    }
+    Ok(Some(Arc::clone(credential)))
+}
+
+fn build(
+    snapshot: &Snapshot,
+    tool: &PublishedTool,
+    operation: &ambit_openapi::OperationTool,
+    arguments: &Value,
+) -> Result<BuiltRequest, Refusal> {
+    let read = snapshot.catalogue.server(&tool.id().server);
+    let base = read
+        .and_then(|read| read.base_url.as_ref())
+        .ok_or_else(|| Refusal::call("the address of this server is not known; tell its owner", "no_server"))?;
+    operation.plan.build(base, arguments).map_err(|error| Refusal::call(error.to_string(), "bad_arguments"))
+}
+
+impl Guarded {
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        self.permit.snapshot()
+    }
+
+    pub(crate) fn tool(&self) -> &Arc<PublishedTool> {
+        self.permit.tool()
+    }
+
+    pub(crate) fn verdict(&self) -> &Arc<Verdict> {
+        self.permit.verdict()
+    }
+
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.snapshot().deployment.servers.get(&self.tool().id().server)
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.tool().effect.effect == Effect::Read
+    }
+
+    pub(crate) fn arguments(&self) -> &Value {
+        &self.arguments
+    }
+
+    /// The keyed digest of the arguments.
+    pub(crate) fn arguments_digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn credential(&self) -> Option<&Arc<Spendable>> {
+        self.credential.as_ref()
+    }
+
+    /// What is to be sent: there once.
+    pub(crate) fn spend(&mut self) -> Option<Sending> {
+        self.sending.take()
+    }
+
+    pub(crate) fn era(&self) -> Era {
+        self.era
+    }
+
+    pub(crate) fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
+    }
+}
+
+/// The trace id of a W3C `traceparent`, if it is one.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let whole = version.len() == 2 && trace.len() == 32 && hex(version) && hex(trace);
+    (whole && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
+}
+
+/// The mirrored parameters (`x-mcp-header`) of tools, compiled once per definition.
+pub(crate) struct Mirrored {
+    by_definition: Cache<Digest, Arc<Mirrors>>,
+}
+
+impl Mirrored {
+    pub(crate) fn new() -> Self {
+        Self { by_definition: Cache::new(MOST_MIRRORED) }
+    }
+
+    /// Those of a tool. An annotation nobody can use mirrors nothing.
+    pub(crate) fn of(&self, tool: &PublishedTool) -> Arc<Mirrors> {
+        let compile = || Ok::<_, Infallible>(Arc::new(mirror::compile(tool.shown_schema()).0));
+        let Ok(mirrors) = self.by_definition.get_or_insert_with(&tool.digest, compile);
+        mirrors
+    }
+}
+
+/// What may be served at all.
+///
+/// # Errors
+/// What is down.
+pub(crate) fn is_open(mode: Mode) -> Result<(), Down> {
+    match mode {
+        Mode::Normal | Mode::ReadsOnly(_) => Ok(()),
+        Mode::Refuse(down) => Err(down),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_trace_id_is_kept() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(trace_id(&format!("00-{id}-b7ad6b7169203331-01")), Some(id));
+        for bad in ["", "00", "00--", &format!("00-{}-x-01", "0".repeat(32)), &format!("00-{}-x", id.to_uppercase())] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The two ends of the corridor in HTTP: a request becomes an [`Arrival`], a closed reply becomes a response.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Instant,
+};
+
+use ambit_identity::answer::Answer;
+use ambit_live::{Snapshot, catalogue::EndpointView};
+use ambit_mcp::reply;
+use ambit_policy::EndpointIndex;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
+
+use crate::{
+    answer::Reply,
+    corridor,
+    doors::{Peer, Source},
+    gateway::Gateway,
+    trail::{self, Closed},
+};
+
+/// A request at an endpoint, before anything of it but its head was read.
+pub(crate) struct Arrival {
+    pub(crate) head: Parts,
+    pub(crate) place: Place,
+    pub(crate) source: IpAddr,
+    pub(crate) started: Instant,
+}
+
+/// An endpoint of one snapshot.
+#[derive(Clone)]
+pub(crate) struct Place {
+    snapshot: Arc<Snapshot>,
+    number: EndpointIndex,
+}
+
+impl Place {
+    /// The endpoint published at a path.
+    pub(crate) fn find(snapshot: Arc<Snapshot>, path: &str) -> Option<Self> {
+        let (number, _) = snapshot.endpoint_at(path)?;
+        Some(Self { snapshot, number })
+    }
+
+    pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    pub(crate) fn number(&self) -> EndpointIndex {
+        self.number
+    }
+
+    /// The endpoint, which is there as long as its snapshot is.
+    pub(crate) fn view(&self) -> Option<&EndpointView> {
+        self.snapshot.catalogue.endpoints().get(usize::try_from(self.number.0).ok()?)
+    }
+
+    pub(crate) fn slug(&self) -> &str {
+        self.view().map_or("other", |view| view.endpoint.slug.as_str())
+    }
+}
+
+/// Every request to an endpoint.
+pub(crate) async fn endpoint(State(gateway): State<Gateway>, request: Request) -> Response {
+    let started = Instant::now();
+    let (head, body) = request.into_parts();
+    let source = source(&head);
+    let closed = match Place::find(gateway.live().current(), head.uri.path()) {
+        Some(place) => corridor::pass(&gateway, Arrival { head, place, source, started }, body).await,
+        None => trail::refuse_early(&gateway, "other", source, no_such_endpoint()),
+    };
+    respond(closed)
+}
+
+fn no_such_endpoint() -> Reply {
+    let body = r#"{"error":"not_found","error_description":"no endpoint is published at this path"}"#;
+    let answer = Answer { status: StatusCode::NOT_FOUND, headers: HeaderMap::new(), body: body.to_owned() };
+    Reply::of_identity(answer, "no_such_endpoint")
+}
+
+/// Where the doors saw the request come from; without doors, its peer.
+fn source(head: &Parts) -> IpAddr {
+    let seen = head.extensions.get::<Source>().map(|source| source.0);
+    seen.or_else(|| head.extensions.get::<Peer>().map(|peer| peer.0.ip())).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// The only way out.
+pub(crate) fn respond(closed: Closed<Reply>) -> Response {
+    let Reply { status, headers: own, body, .. } = closed.into_inner();
+    let mut headers = HeaderMap::with_capacity(2 + own.len());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if !body.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply::CONTENT_TYPE));
+    }
+    headers.extend(own);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,215 @@
+//! Legacy sessions. A session is a sealed id and nothing else: it holds no state and proves nothing about who is calling,
+//! but it opens only for the endpoint, the user and agent, the client and the version it was made for, and not for ever.
+//!
+//! Another caller's id, a forged one, an expired one and an ended one are one answer: 404.
+
+use std::time::Duration;
+
+use ambit_identity::caller::Caller;
+use ambit_live::keys::{Keys, Use};
+use ambit_mcp::{
+    RpcError,
+    era::{Era, LegacyVersion},
+    headers::{PROTOCOL_VERSION, SESSION_ID},
+};
+use ambit_model::{Digest, ids::Millis};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use quick_cache::sync::Cache;
+
+use crate::{
+    answer::Reply,
+    authenticate::Entered,
+    gateway::Gateway,
+    parse::Method,
+    trail::{Closed, Opened},
+};
+
+/// Longest session id read, in bytes; ours are far shorter.
+const LONGEST: usize = 256;
+
+/// Most ended sessions remembered on this node. Forgetting one gives nobody anything: the token is what counts.
+const ENDED: usize = 16 * 1024;
+
+pub(crate) struct Sessions {
+    life: Millis,
+    ended: Cache<Digest, ()>,
+}
+
+/// What a session id is bound to.
+pub(crate) struct Bound(Vec<u8>);
+
+impl Bound {
+    pub(crate) fn new(endpoint: &str, caller: &Caller, version: LegacyVersion) -> Self {
+        let who = caller.who();
+        let user = who.user.as_deref().unwrap_or_default();
+        Self::of([endpoint, user, who.agent.as_deref().unwrap_or_default(), &who.client, version.as_str()])
+    }
+
+    /// With the lengths in front, so that no two lists of parts are one text.
+    fn of(parts: [&str; 5]) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        for part in parts {
+            bytes.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        Self(bytes)
+    }
+}
+
+/// Why a request has no session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum NoSession {
+    Missing,
+    NotFound,
+}
+
+impl NoSession {
+    fn reply(self, id: Option<ambit_mcp::Id<'_>>) -> Reply {
+        match self {
+            Self::Missing => {
+                let error = RpcError::invalid_request("header `Mcp-Session-Id` is missing; send `initialize` first");
+                Reply::error(&error, id, "session_missing")
+            }
+            Self::NotFound => Reply::error(&RpcError::session_not_found(), id, "session_not_found"),
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(life: Duration) -> Self {
+        Self { life: Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX), ended: Cache::new(ENDED) }
+    }
+
+    /// A fresh session id; `None` if the system gives no randomness.
+    pub(crate) fn issue(&self, keys: &Keys, bound: &Bound, now: Millis) -> Option<HeaderValue> {
+        let until = now.saturating_add(self.life);
+        let sealed = keys.seal(Use::LegacySession, &until.to_be_bytes(), &bound.0);
+        let sealed = sealed.inspect_err(|error| tracing::error!(%error, "no session id could be sealed")).ok()?;
+        HeaderValue::from_str(&URL_SAFE_NO_PAD.encode(sealed)).ok()
+    }
+
+    /// Whether the session of a request is one of this caller here.
+    fn admit(&self, keys: &Keys, bound: &Bound, headers: &HeaderMap, now: Millis) -> Result<Digest, NoSession> {
+        let mut values = headers.get_all(SESSION_ID).iter();
+        let id = values.next().ok_or(NoSession::Missing)?.as_bytes();
+        if values.next().is_some() || id.len() > LONGEST {
+            return Err(NoSession::NotFound);
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(id).map_err(|_| NoSession::NotFound)?;
+        let state = keys.unseal(Use::LegacySession, &sealed, &bound.0).ok_or(NoSession::NotFound)?;
+        let until = state.as_slice().try_into().map(Millis::from_be_bytes).map_err(|_| NoSession::NotFound)?;
+        let name = Digest::of(&sealed);
+        if until <= now || self.ended.get(&name).is_some() {
+            return Err(NoSession::NotFound);
+        }
+        Ok(name)
+    }
+}
+
+/// Holds a legacy request to its session.
+///
+/// # Errors
+/// 400 without one, 404 for one that is not this caller's.
+pub(crate) fn admit(
+    gateway: &Gateway,
+    entered: &Entered,
+    version: LegacyVersion,
+    id: Option<ambit_mcp::Id<'_>>,
+) -> Result<(), Reply> {
+    let live = gateway.live();
+    let bound = Bound::new(entered.place().slug(), entered.caller(), version);
+    let admitted = gateway.shared.sessions.admit(live.keys(), &bound, &entered.head().headers, live.clock().now());
+    admitted.map(drop).map_err(|none| none.reply(id))
+}
+
+/// A `DELETE`: ends a legacy session. There is nothing else to delete.
+pub(crate) async fn end(gateway: &Gateway, entered: Entered) -> Closed<Reply> {
+    let headers = &entered.head().headers;
+    let named = headers.get(PROTOCOL_VERSION).and_then(|value| value.to_str().ok()).map(Era::from_wire);
+    // Some clients leave the version out when they say goodbye.
+    let versions: &[LegacyVersion] = match named {
+        Some(Some(Era::Legacy(LegacyVersion::V2025_06_18))) => &[LegacyVersion::V2025_06_18],
+        Some(Some(Era::Legacy(LegacyVersion::V2025_11_25))) => &[LegacyVersion::V2025_11_25],
+        None => &[LegacyVersion::V2025_11_25, LegacyVersion::V2025_06_18],
+        Some(Some(Era::Modern) | None) => return entered.refuse(gateway, Reply::method_not_allowed()),
+    };
+    let era = Era::Legacy(versions.first().copied().unwrap_or(LegacyVersion::V2025_11_25));
+    let opened = match Opened::open(gateway, &entered, (era, Method::EndSession), 0) {
+        Ok(opened) => opened,
+        Err(closed) => return closed,
+    };
+    let live = gateway.live();
+    let sessions = &gateway.shared.sessions;
+    let found = versions.iter().find_map(|version| {
+        let bound = Bound::new(entered.place().slug(), entered.caller(), *version);
+        sessions.admit(live.keys(), &bound, headers, live.clock().now()).ok()
+    });
+    let reply = match found {
+        Some(name) => {
+            sessions.ended.insert(name, ());
+            Reply::empty(StatusCode::NO_CONTENT, "session_ended")
+        }
+        None if headers.contains_key(SESSION_ID) => NoSession::NotFound.reply(None),
+        None => NoSession::Missing.reply(None),
+    };
+    opened.close(reply).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: [&str; 5] = ["default", "local:alice", "", "client-a", "2025-11-25"];
+
+    fn keys() -> (tempfile::TempDir, Keys) {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = Keys::open(directory.path()).unwrap();
+        (directory, keys)
+    }
+
+    fn with(session: &HeaderValue) -> HeaderMap {
+        HeaderMap::from_iter([(SESSION_ID, session.clone())])
+    }
+
+    #[test]
+    fn a_session_opens_only_for_what_it_was_made_for() {
+        let (_directory, keys) = keys();
+        let sessions = Sessions::new(Duration::from_mins(1));
+        let session = with(&sessions.issue(&keys, &Bound::of(ALICE), 1_000).unwrap());
+        assert!(sessions.admit(&keys, &Bound::of(ALICE), &session, 1_000).is_ok());
+        for (at, other) in [(0, "other"), (1, "local:bob"), (2, "bot"), (3, "client-b"), (4, "2025-06-18")] {
+            let mut bound = ALICE;
+            bound[at] = other;
+            assert_eq!(sessions.admit(&keys, &Bound::of(bound), &session, 1_000), Err(NoSession::NotFound), "{other}");
+        }
+        // Parts do not run together.
+        let shifted = Bound::of(["default", "local:alic", "e", "client-a", "2025-11-25"]);
+        assert_eq!(sessions.admit(&keys, &shifted, &session, 1_000), Err(NoSession::NotFound));
+    }
+
+    #[test]
+    fn forged_expired_and_ended_sessions_are_not_found() {
+        let (_directory, keys) = keys();
+        let sessions = Sessions::new(Duration::from_mins(1));
+        let bound = Bound::of(ALICE);
+        let issued = sessions.issue(&keys, &bound, 1_000).unwrap();
+        let session = with(&issued);
+        assert_eq!(sessions.admit(&keys, &bound, &session, 61_000), Err(NoSession::NotFound));
+        for forged in ["", "x", "00000000", "AAAA", &"A".repeat(300)] {
+            let forged = with(&HeaderValue::from_str(forged).unwrap());
+            assert_eq!(sessions.admit(&keys, &bound, &forged, 1_000), Err(NoSession::NotFound));
+        }
+        let text = issued.to_str().unwrap();
+        for at in 0..text.len() {
+            let mut altered = text.as_bytes().to_vec();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            let altered = with(&HeaderValue::from_bytes(&altered).unwrap());
+            assert_eq!(sessions.admit(&keys, &bound, &altered, 1_000), Err(NoSession::NotFound), "{at}");
+        }
+        assert_eq!(sessions.admit(&keys, &bound, &HeaderMap::new(), 1_000), Err(NoSession::Missing));
+        let name = sessions.admit(&keys, &bound, &session, 1_000).unwrap();
+        sessions.ended.insert(name, ());
+        assert_eq!(sessions.admit(&keys, &bound, &session, 1_000), Err(NoSession::NotFound));
+    }
+}

@@ -1,0 +1,153 @@
+//! `tools/list`: what the caller sees, in the order of shown names, page by page.
+//!
+//! The list is the judge's; nothing is left out or added here but what a revocation hides. A page is written once per caller
+//! class and snapshot, and copied from then on. What is cached is always `private`, and never for longer than it holds.
+
+use std::{sync::Arc, time::Duration};
+
+use ambit_identity::caller::Caller;
+use ambit_live::{
+    catalogue::{Catalogue, EndpointView},
+    snapshot::position_of,
+};
+use ambit_mcp::{
+    Id,
+    era::Era,
+    reply::{self, ToolsCursor},
+    strict::Params,
+};
+use ambit_model::ids::Millis;
+use ambit_policy::{ToolIndex, Visible};
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::{
+    answer::{Note, Reply},
+    authorize,
+    http::Place,
+};
+
+/// Most bytes of written pages kept.
+const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bookkeeping of one page, in bytes.
+const PAGE_OVERHEAD: u64 = 256;
+
+pub(crate) struct Lists {
+    page_tools: usize,
+    ttl: Millis,
+    pages: Cache<Key, Arc<Page>, ByBytes>,
+}
+
+/// A page of one judged list. The address of the list stands for its class, its judge and its instant.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    list: usize,
+    endpoint: u32,
+    after: Option<Box<str>>,
+}
+
+struct Page {
+    /// Kept, so that its address belongs to no other list.
+    _list: Arc<Visible>,
+    catalogue: Arc<Catalogue>,
+    /// The tools as JSON, with commas between.
+    tools: String,
+    next: Option<ToolsCursor>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<Page>> for ByBytes {
+    fn weight(&self, _: &Key, page: &Arc<Page>) -> u64 {
+        PAGE_OVERHEAD + u64::try_from(page.tools.len()).unwrap_or(u64::MAX / 2)
+    }
+}
+
+impl Lists {
+    pub(crate) fn new(page_tools: usize, ttl: Duration) -> Self {
+        Self {
+            page_tools: page_tools.max(1),
+            ttl: Millis::try_from(ttl.as_millis()).unwrap_or(0),
+            pages: Cache::with_weighter(1_024, KEPT_BYTES, ByBytes),
+        }
+    }
+
+    /// Answers a `tools/list`.
+    pub(crate) fn answer(
+        &self,
+        (id, era): (Id<'_>, Era),
+        params: &Params<'_>,
+        (place, caller): (&Place, &Caller),
+        server: &reply::Server,
+        now: Millis,
+    ) -> Reply {
+        let after = match params.cursor.as_deref().map(ToolsCursor::decode).transpose() {
+            Ok(cursor) => cursor,
+            Err(bad) => return Reply::error(&bad.to_rpc(), Some(id), "bad_cursor"),
+        };
+        let list = authorize::visible(place, caller, now);
+        let page = self.page(place, caller, &list, after.as_ref());
+        let ttl = self.ttl.min(list.valid_until.saturating_sub(now)).max(0);
+        let tools = std::iter::once(page.tools.as_str()).filter(|tools| !tools.is_empty());
+        let ttl = u64::try_from(ttl).unwrap_or(0);
+        Reply::result(reply::tools_list(id, era, server, tools, page.next.as_ref(), ttl), Note::of("ok"))
+    }
+
+    fn page(&self, place: &Place, caller: &Caller, list: &Arc<Visible>, after: Option<&ToolsCursor>) -> Arc<Page> {
+        let Some(view) = place.view() else {
+            return Arc::new(Page::empty(list, &place.snapshot().catalogue));
+        };
+        let snapshot = place.snapshot();
+        if snapshot.revocations.reach_tools() {
+            // Rare, and different for each token: not worth keeping.
+            let seen = list.tools.iter().copied().filter(|tool| !authorize::is_revoked(snapshot, *tool, caller));
+            return Arc::new(self.write(view, list, &snapshot.catalogue, seen, after));
+        }
+        let key = Key {
+            list: Arc::as_ptr(list).addr(),
+            endpoint: place.number().0,
+            after: after.map(|cursor| cursor.name().into()),
+        };
+        if let Some(page) = self.pages.get(&key).filter(|page| Arc::ptr_eq(&page.catalogue, &snapshot.catalogue)) {
+            return page;
+        }
+        let page = Arc::new(self.write(view, list, &snapshot.catalogue, list.tools.iter().copied(), after));
+        // A cursor is a caller's word: only ends of pages we wrote are worth keeping.
+        if after.is_none_or(|cursor| view.position(cursor.name()).is_some()) {
+            self.pages.insert(key, Arc::clone(&page));
+        }
+        page
+    }
+
+    fn write(
+        &self,
+        view: &EndpointView,
+        list: &Arc<Visible>,
+        catalogue: &Arc<Catalogue>,
+        seen: impl Iterator<Item = ToolIndex>,
+        after: Option<&ToolsCursor>,
+    ) -> Page {
+        let mut named: Vec<_> = seen
+            .filter_map(|tool| Some((view.shown_name(position_of(tool))?, catalogue.entry(position_of(tool))?)))
+            .filter(|(name, _)| after.is_none_or(|cursor| *name > cursor.name()))
+            .collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        let mut page = Page::empty(list, catalogue);
+        for (name, entry) in named.iter().take(self.page_tools) {
+            if !page.tools.is_empty() {
+                page.tools.push(',');
+            }
+            entry.tool.write_listing(name, &mut page.tools);
+        }
+        let end = named.get(self.page_tools.saturating_sub(1)).filter(|_| named.len() > self.page_tools);
+        page.next = end.map(|(name, _)| ToolsCursor::after(*name));
+        page
+    }
+}
+
+impl Page {
+    fn empty(list: &Arc<Visible>, catalogue: &Arc<Catalogue>) -> Self {
+        Self { _list: Arc::clone(list), catalogue: Arc::clone(catalogue), tools: String::new(), next: None }
+    }
+}

@@ -1,0 +1,68 @@
+//! Every route of the corridor, in one table that router, tests and documents read.
+
+use axum::{
+    Router,
+    routing::{any, get},
+};
+
+use crate::{gateway::Gateway, http, metadata};
+
+/// One route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// The methods that do something.
+    pub methods: &'static [&'static str],
+    /// What it is.
+    pub what: &'static str,
+    /// Whether it answers without a token.
+    pub is_public: bool,
+}
+
+/// Every route.
+pub const ROUTES: [Route; 8] = [
+    Route { path: "/mcp", methods: &["POST", "DELETE"], what: "the default endpoint", is_public: false },
+    Route { path: "/mcp/{slug}", methods: &["POST", "DELETE"], what: "an endpoint", is_public: false },
+    Route {
+        path: "/.well-known/oauth-protected-resource",
+        methods: &["GET"],
+        what: "metadata of the default endpoint (RFC 9728)",
+        is_public: true,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/mcp",
+        methods: &["GET"],
+        what: "metadata of the default endpoint (RFC 9728)",
+        is_public: true,
+    },
+    Route {
+        path: "/.well-known/oauth-protected-resource/mcp/{slug}",
+        methods: &["GET"],
+        what: "metadata of an endpoint (RFC 9728)",
+        is_public: true,
+    },
+    Route {
+        path: "/.well-known/ambit/checkpoint",
+        methods: &["GET"],
+        what: "the latest signed checkpoint of the trail (C2SP)",
+        is_public: true,
+    },
+    Route { path: "/healthz", methods: &["GET"], what: "whether the node lives", is_public: true },
+    Route { path: "/readyz", methods: &["GET"], what: "whether the node serves", is_public: true },
+];
+
+pub(crate) fn router(gateway: &Gateway) -> Router {
+    let [default, slugged, prm_root, prm_default, prm_slugged, checkpoint, health, ready] =
+        ROUTES.map(|route| route.path);
+    Router::new()
+        .route(default, any(http::endpoint))
+        .route(slugged, any(http::endpoint))
+        .route(prm_root, get(metadata::protected_resource).options(metadata::preflight))
+        .route(prm_default, get(metadata::protected_resource).options(metadata::preflight))
+        .route(prm_slugged, get(metadata::protected_resource).options(metadata::preflight))
+        .route(checkpoint, get(metadata::checkpoint))
+        .route(health, get(metadata::healthz))
+        .route(ready, get(metadata::readyz))
+        .with_state(gateway.clone())
+}

@@ -1,0 +1,355 @@
+//! What is written down of each request, and the proofs that it was: [`Recorded`] before anything is dispatched, [`Closed`]
+//! before anything is answered.
+//!
+//! A request that is dropped on its way, because its client left or the process stops, is closed by its guard object.
+//! Refusals before anybody was identified are counted, not written one by one. No token, secret or raw argument gets here.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use ambit_identity::caller::Caller;
+use ambit_live::{
+    catalogue::PublishedTool,
+    recorder::{Appended, Durability, IndexKeys, Open},
+};
+use ambit_mcp::{RpcError, era::Era};
+use ambit_model::{
+    Outcome,
+    event::{Decided, Event, Executed, Intent, OutcomeEvent, Target, VERSION},
+    ids::Millis,
+};
+use ambit_policy::Verdict;
+
+use crate::{
+    answer::{Note, Reply},
+    authenticate::Entered,
+    gateway::{Gateway, Reads},
+    guard::Guarded,
+    http::Place,
+    parse::Method,
+};
+
+/// Places one request takes: an intent and an outcome.
+const PLACES: u32 = 2;
+
+/// A value that may be answered, because what became of its request was written down.
+pub(crate) struct Closed<T>(T);
+
+impl<T> Closed<T> {
+    pub(crate) fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Refuses a request of nobody in particular: counted under its source prefix and reason, and told to wait if there were
+/// too many.
+pub(crate) fn refuse_early(gateway: &Gateway, endpoint: &str, source: IpAddr, reply: Reply) -> Closed<Reply> {
+    let reason = reply.note.result;
+    gateway.live().recorder().refused_early(endpoint, source, reason);
+    gateway.shared.metrics.refused(reason);
+    Closed(match gateway.shared.throttle.count(source) {
+        Ok(()) => reply,
+        Err(wait) => Reply::slow_down(wait),
+    })
+}
+
+/// A request whose record is open. Dropping it closes the record.
+pub(crate) struct Opened {
+    gateway: Gateway,
+    open: Open,
+    draft: Draft,
+    /// The intent, where the answer waits for it together with the outcome.
+    intent: Option<Appended>,
+    /// What the intent is found by, and its outcome as well.
+    keys: Option<IndexKeys>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Nothing has left the gateway.
+    Inside,
+    /// An intent stands in the trail; the upstream may have been reached.
+    Dispatched,
+    /// The outcome is written.
+    Closed,
+}
+
+/// What is known about a request, whichever way it ends.
+struct Draft {
+    caller: Arc<Caller>,
+    place: Place,
+    era: Era,
+    method: Method,
+    started: Instant,
+    bytes_in: usize,
+    judged: Option<Judged>,
+}
+
+/// What was asked for, and what was decided about it.
+pub(crate) enum Judged {
+    /// No such tool.
+    Absent {
+        /// The name, as asked.
+        asked: String,
+    },
+    /// A tool, and whether a revocation hides it whatever the verdict.
+    Tool {
+        /// The tool.
+        tool: Arc<PublishedTool>,
+        /// The standing decision.
+        verdict: Arc<Verdict>,
+        /// What it came to for this caller.
+        outcome: Outcome,
+    },
+}
+
+impl Opened {
+    /// Reserves the places of a request.
+    ///
+    /// # Errors
+    /// A closed refusal: the trail has no place, so nothing is done.
+    pub(crate) fn open(
+        gateway: &Gateway,
+        entered: &Entered,
+        (era, method): (Era, Method),
+        bytes_in: usize,
+    ) -> Result<Self, Closed<Reply>> {
+        let open = gateway.live().recorder().open(PLACES).map_err(|unavailable| {
+            tracing::error!(%unavailable, "the trail takes no records: requests are refused");
+            gateway.shared.metrics.refused("trail_unavailable");
+            Closed(Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable"))
+        })?;
+        let draft = Draft {
+            caller: Arc::clone(entered.caller()),
+            place: entered.place().clone(),
+            era,
+            method,
+            started: entered.started(),
+            bytes_in,
+            judged: None,
+        };
+        Ok(Self { gateway: gateway.clone(), open, draft, intent: None, keys: None, stage: Stage::Inside })
+    }
+
+    /// Notes what was asked for and decided.
+    pub(crate) fn judged(&mut self, judged: Judged) {
+        self.draft.judged = Some(judged);
+    }
+
+    /// Notes that the decision stands but this call of a visible tool does not.
+    pub(crate) fn refused(&mut self) {
+        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
+            *outcome = Outcome::Refused;
+        }
+    }
+
+    /// Goes on for the same request on another snapshot.
+    pub(crate) fn moved_to(&mut self, entered: &Entered) {
+        self.draft.caller = Arc::clone(entered.caller());
+        self.draft.place = entered.place().clone();
+        self.draft.judged = None;
+    }
+
+    /// Closes the record of a request whose caller turned out to be nobody any more.
+    pub(crate) fn superseded(mut self) {
+        let durability = self.durability();
+        drop(self.write_outcome(&Note::of("not_authenticated"), 0, durability));
+    }
+
+    /// Writes the intent of a guarded call. For a write it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// A closed refusal: the intent could not be written, so nothing is dispatched.
+    pub(crate) async fn before_dispatch(mut self, guarded: &Guarded) -> Result<Recorded, Closed<Reply>> {
+        let at = self.gateway.live().clock().now();
+        let durability = if guarded.is_read() { Durability::Written } else { Durability::Synced };
+        let event = self.draft.intent(&self.open, guarded, at);
+        let keys = self.draft.keys();
+        let appended = self.open.write(&event, at, keys.clone(), durability);
+        self.keys = Some(keys);
+        self.stage = Stage::Dispatched;
+        if guarded.is_read() {
+            // Written together with its outcome, before the answer.
+            self.intent = Some(appended);
+            return Ok(Recorded(self));
+        }
+        if let Err(error) = appended.await {
+            tracing::error!(%error, "an intent could not be written: the call was not dispatched");
+            let reply = Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable");
+            return Err(self.close(reply).await);
+        }
+        Ok(Recorded(self))
+    }
+
+    /// Writes the outcome and lets the reply go.
+    pub(crate) async fn close(mut self, reply: Reply) -> Closed<Reply> {
+        let written = self.write_outcome(&reply.note, reply.body.len(), self.durability());
+        let both = match self.intent.take() {
+            Some(intent) => {
+                let (intent, outcome) = futures_util::future::join(intent, written).await;
+                intent.and(outcome)
+            }
+            None => written.await,
+        };
+        match both {
+            Ok(_) => Closed(reply),
+            Err(error) => {
+                tracing::error!(%error, "an outcome could not be written: its answer is withheld");
+                let happened = match reply.note.executed {
+                    Executed::No => "nothing was done",
+                    Executed::Yes => "the call was carried out",
+                    Executed::Unknown => "the call may have been carried out",
+                };
+                Closed(Reply::error(&RpcError::unavailable(unrecorded(happened)), None, "trail_unavailable"))
+            }
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        let reads = match self.gateway.shared.settings.reads {
+            Reads::Written => Durability::Written,
+            Reads::Durable => Durability::Synced,
+        };
+        match (&self.draft.judged, self.stage) {
+            (Some(Judged::Tool { tool, .. }), Stage::Dispatched) if tool.effect.effect != ambit_model::Effect::Read => {
+                Durability::Synced
+            }
+            _ => reads,
+        }
+    }
+
+    fn write_outcome(&mut self, note: &Note, bytes_out: usize, durability: Durability) -> Appended {
+        let at = self.gateway.live().clock().now();
+        let with_intent = self.stage == Stage::Dispatched;
+        let event = self.draft.outcome(&self.open, note, bytes_out, with_intent, at);
+        let keys = self.keys.take().unwrap_or_else(|| self.draft.keys());
+        let appended = self.open.write(&event, at, keys, durability);
+        self.stage = Stage::Closed;
+        self.gateway.shared.metrics.closed(self.draft.method, note, self.draft.started.elapsed());
+        appended
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let executed = match self.stage {
+            Stage::Closed => return,
+            Stage::Inside => Executed::No,
+            Stage::Dispatched => Executed::Unknown,
+        };
+        let note = Note { executed, ..Note::of("cancelled") };
+        let durability = self.durability();
+        // The record is kept although nobody waits for it.
+        drop(self.write_outcome(&note, 0, durability));
+    }
+}
+
+/// The proof that the intent of a call stands in the trail, as durably as its effect asks.
+pub(crate) struct Recorded(Opened);
+
+impl Recorded {
+    /// Writes the outcome and lets the reply go.
+    pub(crate) async fn close(self, reply: Reply) -> Closed<Reply> {
+        self.0.close(reply).await
+    }
+}
+
+impl Draft {
+    fn intent<'a>(&'a self, open: &Open, guarded: &'a Guarded, at: Millis) -> Event<'a> {
+        let tool = guarded.tool();
+        Event::Intent(Intent {
+            v: VERSION,
+            request: open.request(),
+            at,
+            endpoint: self.place.slug(),
+            protocol: self.era.as_str(),
+            method: self.method.label().unwrap_or_default(),
+            who: self.caller.who(),
+            target: target(tool),
+            arguments: guarded.arguments_digest(),
+            decision: decided(guarded.verdict(), Outcome::Allow),
+            credential: guarded.credential().map(|credential| credential.id.as_str()),
+            trace: guarded.trace(),
+        })
+    }
+
+    fn outcome<'a>(
+        &'a self,
+        open: &Open,
+        note: &'a Note,
+        bytes_out: usize,
+        with_intent: bool,
+        at: Millis,
+    ) -> Event<'a> {
+        let judged = self.judged.as_ref().filter(|_| !with_intent);
+        let (target, decision, asked) = match judged {
+            Some(Judged::Tool { tool, verdict, outcome }) => {
+                (Some(target(tool)), Some(decided(verdict, *outcome)), None)
+            }
+            Some(Judged::Absent { asked }) => (None, None, Some(shortened(asked).into())),
+            None => (None, None, None),
+        };
+        Event::Outcome(OutcomeEvent {
+            v: VERSION,
+            request: open.request(),
+            at,
+            endpoint: self.place.slug(),
+            protocol: Some(self.era.as_str()),
+            method: self.method.label(),
+            who: (!with_intent).then(|| self.caller.who()),
+            target,
+            asked,
+            decision,
+            executed: note.executed,
+            result: note.result,
+            code: note.code.map(i64::from),
+            upstream_status: note.upstream_status,
+            bytes_in: self.bytes_in.try_into().unwrap_or(u64::MAX),
+            bytes_out: bytes_out.try_into().unwrap_or(u64::MAX),
+            micros: micros(self.started.elapsed()),
+            upstream_micros: note.upstream.map(micros),
+        })
+    }
+
+    /// What the record is found by.
+    fn keys(&self) -> IndexKeys {
+        let who = self.caller.who();
+        let (tool, decision) = match &self.judged {
+            Some(Judged::Tool { tool, outcome, .. }) => {
+                (Some(tool.id().to_string().into()), Some(outcome.as_str().into()))
+            }
+            Some(Judged::Absent { .. }) => (None, Some(Outcome::Hidden.as_str().into())),
+            None => (None, None),
+        };
+        IndexKeys {
+            subject: who.user.as_deref().map(Into::into),
+            agent: who.agent.as_deref().map(Into::into),
+            client: Some(who.client.as_ref().into()),
+            tool,
+            endpoint: Some(self.place.slug().into()),
+            decision,
+        }
+    }
+}
+
+fn target(tool: &PublishedTool) -> Target<'_> {
+    let id = tool.id();
+    Target { server: id.server.as_str(), tool: id.tool.as_str(), definition: tool.digest, effect: tool.effect.effect }
+}
+
+fn decided(verdict: &Verdict, outcome: Outcome) -> Decided<'_> {
+    Decided { outcome, policies: verdict.policies.as_slice().into(), rules: verdict.rules, revision: verdict.revision }
+}
+
+/// A name nobody knows, as far as the trail keeps it.
+fn shortened(asked: &str) -> String {
+    asked.chars().take(128).collect()
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn unrecorded(happened: &str) -> String {
+    format!("the gateway cannot write its records at the moment; {happened}: try again later")
+}
