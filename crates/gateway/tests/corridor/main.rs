@@ -1,0 +1,14 @@
+//! The corridor from router to upstream: a real store, trail and authenticator, and an upstream that does as it is told.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that meets these has failed")]
+
+mod room;
+mod upstream;
+
+mod allowing;
+mod entering;
+mod failing;
+mod hiding;
+mod leaving;
+mod legacy;
+mod refusing;

@@ -1,0 +1,459 @@
+//! A gateway over a small deployment: one REST API with four tools, two endpoints, two people and an agent.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use ambit_egress::{Client, EgressRules, Roots};
+use ambit_gateway::{Gateway, GatewayParts, Settings};
+use ambit_identity::{
+    authenticate::Authenticator,
+    jwks::Jwks,
+    mint::{TokenRequest, mint},
+    signing::Signing,
+    token::TokenSubject,
+};
+use ambit_live::{
+    Live, Parts,
+    catalogue::ServerCatalogue,
+    clock::Clock,
+    credentials::Spendables,
+    deployment::{Account, Deployment},
+    keys::Keys,
+    lock::Lock,
+};
+use ambit_model::{
+    Digest, Effect,
+    caller::{Assurance, ClientFacts},
+    ceiling::{Ceiling, ClientCeilings},
+    endpoint::{Endpoint, EndpointIssuer},
+    grant::{Grant, GrantOrigin, GrantSubject, Reveal},
+    ids::{ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolsetSlug, UserKey},
+    revocation::Scope,
+    secret::{Secret, SecretRef},
+    server::{CallLimits, Credential, Credentials, DocumentSource, Governance, Scheme, Server, Upstream as Reached},
+    toolset::{Selector, Toolset},
+};
+use ambit_store::{Store, StoreUrl};
+use ambit_trail::{Disk, Trail};
+use axum::{Router, body::Body};
+use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::upstream::Upstream;
+
+/// The time of the tests, at the start of a second.
+pub const T0: Millis = 1_800_000_000_000;
+
+/// What the API is reached with.
+pub const SECRET: &str = "s3cret-of-the-api";
+
+pub const MODERN: &str = "2026-07-28";
+pub const LEGACY: &str = "2025-11-25";
+
+pub struct Room {
+    pub gateway: Gateway,
+    pub live: Live,
+    pub upstream: Upstream,
+    pub clock: Clock,
+    signing: Arc<Signing>,
+    router: Router,
+    directory: tempfile::TempDir,
+}
+
+/// What a request was answered.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    /// The text of a tool result.
+    pub fn text(&self) -> String {
+        self.json()["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+
+    pub fn is_tool_error(&self) -> bool {
+        self.status == 200 && self.json()["result"]["isError"] == true
+    }
+
+    pub fn error_code(&self) -> i64 {
+        self.json()["error"]["code"].as_i64().unwrap_or_else(|| panic!("{self:?}"))
+    }
+}
+
+impl Room {
+    pub async fn new() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub async fn with(settings: Settings) -> Self {
+        let upstream = Upstream::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(T0);
+        let deployment = deployment();
+        let server = deployment.servers.values().next().unwrap();
+        let catalogue = catalogue(server, &format!("http://{}", upstream.address));
+        let mut lock = Lock::default();
+        for tool in catalogue.tools.values() {
+            lock.accept(tool.id().clone(), tool.pin());
+        }
+        let credentials =
+            Spendables::resolve(deployment.servers.values(), |_| Ok(Secret::new(SECRET.to_owned()))).unwrap();
+        let store = StoreUrl::parse(&format!("sqlite:{}", directory.path().join("store.db").display())).unwrap();
+        let keys = Arc::new(Keys::open(&directory.path().join("keys")).unwrap());
+        let key = ambit_ledger::SigningKey::from_seed("gw.example/trail", &[7; 32]).unwrap();
+        let trail = ambit_trail::Settings::new(directory.path().join("trail"), "n1", "gw.example/trail");
+        let trail = ambit_trail::Settings { segment_bytes: 1 << 20, ..trail };
+        let now = clock.clone();
+        let trail = Trail::open(trail, key, Disk, move || now.now()).unwrap();
+        let live = Live::open(Parts {
+            deployment,
+            lock,
+            servers: vec![Arc::new(catalogue)],
+            credentials,
+            store: Store::open(&store).await.unwrap(),
+            trail,
+            keys,
+            clock: clock.clone(),
+        })
+        .await
+        .unwrap();
+        let egress = Client::new(&ambit_egress::Settings {
+            rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
+            roots: Roots::native(),
+            ..ambit_egress::Settings::default()
+        })
+        .unwrap();
+        let signing = Arc::new(Signing::open(&directory.path().join("tokens"), T0).unwrap());
+        let authenticator = Authenticator::new(Arc::clone(&signing), Arc::new(Jwks::new(egress.clone())));
+        let mcp = ambit_gateway::mcp::McpUpstreams::new(egress.clone());
+        let parts = GatewayParts { live: live.clone(), authenticator: Arc::new(authenticator), egress, mcp, settings };
+        let gateway = Gateway::new(parts);
+        let doors = ambit_gateway::doors::Settings { public_url: "https://gw.example".into(), ..Default::default() };
+        let router = gateway.router().layer(gateway.doors(&doors).unwrap());
+        Self { gateway, live, upstream, clock, signing, router, directory }
+    }
+
+    /// A token of a local account at a client, for some toolsets, at the default endpoint.
+    pub fn token(&self, user: &str, client: &str, toolsets: &[&str]) -> String {
+        self.token_at(0, user, client, toolsets)
+    }
+
+    pub fn token_at(&self, endpoint: usize, user: &str, client: &str, toolsets: &[&str]) -> String {
+        let deployment = Arc::clone(&self.live.current().deployment);
+        let request = TokenRequest {
+            subject: TokenSubject::Person(UserKey::local(user).unwrap()),
+            client: client_facts(client),
+            toolsets: toolsets.iter().map(|slug| ToolsetSlug::parse(slug).unwrap()).collect(),
+            declined: BTreeSet::new(),
+            family: Some(format!("family-of-{user}")),
+            auth_time: None,
+        };
+        mint(&self.signing, &deployment.endpoints[endpoint], request, self.clock.now()).unwrap().token
+    }
+
+    /// Alice with everything she was granted.
+    pub fn alice(&self) -> String {
+        self.token("alice", "c1", &["reads", "writes"])
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = tokio::time::timeout(Duration::from_secs(30), body.collect()).await.unwrap().unwrap();
+        Answer { status: head.status, headers: head.headers, body: body.to_bytes().to_vec() }
+    }
+
+    /// The answer to a request as a future that can be dropped.
+    pub fn sending(&self, request: Request<Body>) -> impl Future<Output = StatusCode> + use<> {
+        let router = self.router.clone();
+        async move { router.oneshot(request).await.unwrap().status() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(base("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A modern `tools/call`.
+    pub async fn call(&self, token: &str, name: &str, arguments: Value) -> Answer {
+        self.send(call(token, name, &arguments)).await
+    }
+
+    /// A modern request.
+    pub async fn modern(&self, token: &str, method: &str, params: Value) -> Answer {
+        self.send(modern("/mcp", token, method, params)).await
+    }
+
+    pub async fn names(&self, token: &str) -> Vec<String> {
+        let list = self.modern(token, "tools/list", json!({})).await;
+        let tools = list.json()["result"]["tools"].as_array().unwrap_or_else(|| panic!("{list:?}")).clone();
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Opens a legacy session and gives back its id.
+    pub async fn session(&self, token: &str) -> String {
+        let params =
+            json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let answer = self.send(legacy(token, None, "initialize", Some(params))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["result"]["protocolVersion"], LEGACY);
+        answer.headers["mcp-session-id"].to_str().unwrap().to_owned()
+    }
+
+    /// Has the API answer at another address from now on.
+    pub async fn move_api_to(&self, base_url: &str) {
+        let deployment = Arc::clone(&self.live.current().deployment);
+        let moved = catalogue(deployment.servers.values().next().unwrap(), base_url);
+        self.live.replace_server(Arc::new(moved)).await.unwrap();
+    }
+
+    pub async fn revoke(&self, scope: Scope) {
+        self.change(async |tx, room| {
+            let act = ambit_store::revocations::Act { by: "operator:test", reason: "test", at_ms: room.clock.now() };
+            ambit_store::revocations::revoke(tx, &scope, room.clock.now(), act).await.unwrap();
+        })
+        .await;
+    }
+
+    pub async fn reveal(&self, user: &str, client: &str, toolset: &str) {
+        let reveal = Reveal {
+            id: GrantId::parse("r1").unwrap(),
+            user: UserKey::local(user).unwrap(),
+            client: ClientId::parse(client).unwrap(),
+            agent: None,
+            toolset: ToolsetSlug::parse(toolset).unwrap(),
+            reason: "test".into(),
+            approved_by: None,
+            starts_at: self.clock.now(),
+            expires_at: self.clock.now() + 3_600_000,
+        };
+        self.change(async |tx, room| {
+            ambit_store::reveals::insert(tx, &reveal, "operator:test", room.clock.now()).await.unwrap();
+        })
+        .await;
+    }
+
+    async fn change(&self, act: impl AsyncFnOnce(&mut ambit_store::Tx, &Self)) {
+        let mut tx = self.live.store().begin().await.unwrap();
+        act(&mut tx, self).await;
+        tx.commit().await.unwrap();
+        self.live.refresh().await.unwrap();
+    }
+
+    /// Every event in the trail's files, in order.
+    pub fn events(&self) -> Vec<Value> {
+        let mut segments: Vec<_> = std::fs::read_dir(self.directory.path().join("trail"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        segments.sort();
+        let mut events = Vec::new();
+        for bytes in segments.iter().filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()) {
+            let mut rest = bytes.as_slice();
+            let begin = b"{\"event\":\"";
+            while let Some(at) = rest.windows(begin.len()).position(|window| window == begin) {
+                rest = &rest[at..];
+                let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+                let value = values.next().unwrap().unwrap();
+                let end = values.byte_offset();
+                events.push(value);
+                rest = &rest[end..];
+            }
+        }
+        events
+    }
+
+    /// The events of requests, without the acts of the deployment itself.
+    pub fn requests(&self) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["event"] == "intent" || event["event"] == "outcome").collect()
+    }
+
+    /// Waits until the trail has this many events of requests.
+    pub async fn requests_when(&self, many: usize) -> Vec<Value> {
+        for _ in 0..500 {
+            let events = self.requests();
+            if events.len() >= many {
+                return events;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the trail has only {:?}", self.requests());
+    }
+}
+
+fn client_facts(client: &str) -> ClientFacts {
+    ClientFacts { id: ClientId::parse(client).unwrap(), assurance: Assurance::Cimd }
+}
+
+pub fn base(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header("host", "gw.example")
+}
+
+pub fn post(path: &str, token: &str) -> http::request::Builder {
+    base("POST", path)
+        .header(AUTHORIZATION, format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+}
+
+pub fn modern(path: &str, token: &str, method: &str, mut params: Value) -> Request<Body> {
+    let mut request = post(path, token).header("mcp-protocol-version", MODERN).header("mcp-method", method);
+    if let Some(name) = params["name"].as_str() {
+        let name = ambit_mcp::headers::encode_value(name).into_owned();
+        request = request.header("mcp-name", name);
+    }
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
+pub fn call(token: &str, name: &str, arguments: &Value) -> Request<Body> {
+    modern("/mcp", token, "tools/call", json!({"name": name, "arguments": arguments}))
+}
+
+pub fn legacy(token: &str, session: Option<&str>, method: &str, params: Option<Value>) -> Request<Body> {
+    let mut request = post("/mcp", token);
+    if method != "initialize" {
+        request = request.header("mcp-protocol-version", LEGACY);
+    }
+    if let Some(session) = session {
+        request = request.header("mcp-session-id", session);
+    }
+    let mut body = json!({"jsonrpc": "2.0", "method": method});
+    if !method.starts_with("notifications/") {
+        body["id"] = json!("l-1");
+    }
+    if let Some(params) = params {
+        body["params"] = params;
+    }
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
+fn endpoint(slug: &str, path: &str, prefix: bool) -> Endpoint {
+    Endpoint {
+        slug: EndpointSlug::parse(slug).unwrap(),
+        path: path.into(),
+        resource: format!("https://gw.example{path}"),
+        title: format!("The {slug} tools"),
+        servers: vec![ServerSlug::parse("api").unwrap()],
+        prefix,
+        issuer: EndpointIssuer::Embedded { issuer: format!("https://gw.example/as/{slug}") },
+    }
+}
+
+fn server() -> Server {
+    let credential = |id: &str| Credential {
+        id: CredentialId::parse(id).unwrap(),
+        scheme: Scheme::Bearer(SecretRef::Env("API_TOKEN".into())),
+    };
+    Server {
+        slug: ServerSlug::parse("api").unwrap(),
+        governance: Governance {
+            owner: "team".into(),
+            purpose: "tests".into(),
+            environment: "test".into(),
+            data_class: "internal".into(),
+            expires_at: T0 + 365 * 24 * 3_600_000,
+            revoke_when: "the tests end".into(),
+        },
+        upstream: Reached::OpenApi { document: DocumentSource::File("api.json".into()), base_url: None },
+        credentials: Credentials {
+            default: Some(credential("api-reads")),
+            by_effect: [(Effect::Write, credential("api-writes"))].into(),
+        },
+        overrides: BTreeMap::new(),
+        limits: CallLimits { timeout: Duration::from_millis(700), max_reply_bytes: 64 * 1024 },
+    }
+}
+
+fn document() -> Value {
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
+    let limit = json!({"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 100}});
+    let ok = json!({"200": {"description": "ok"}});
+    json!({
+        "openapi": "3.1.0",
+        "info": {"title": "Things", "version": "1"},
+        "paths": {
+            "/things": {
+                "get": {"operationId": "list-things", "summary": "List things", "parameters": [limit], "responses": ok},
+                "post": {
+                    "operationId": "create-thing", "summary": "Create a thing", "responses": ok,
+                    "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                        "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}
+                    }}}},
+                },
+            },
+            "/things/{id}": {
+                "get": {"operationId": "get-thing", "summary": "Get a thing", "parameters": [id], "responses": ok},
+                "delete": {"operationId": "delete-thing", "summary": "Delete a thing", "parameters": [id], "responses": ok},
+            },
+        },
+    })
+}
+
+fn catalogue(server: &Server, base_url: &str) -> ServerCatalogue {
+    let compiled = ambit_openapi::compile(&document(), &ambit_openapi::Options::default()).unwrap();
+    let base = ambit_openapi::BaseUrl::parse(base_url).unwrap();
+    let catalogue = ServerCatalogue::from_openapi(server, &compiled, base, T0);
+    assert_eq!(catalogue.tools.len(), 4, "{:?}", compiled.left_out);
+    catalogue
+}
+
+fn toolset(slug: &str, tools: &[&str], effects: &[Effect]) -> (ToolsetSlug, Toolset) {
+    let slug = ToolsetSlug::parse(slug).unwrap();
+    let tools = tools.iter().map(|tool| Selector::try_from((*tool).to_owned()).unwrap()).collect();
+    (slug.clone(), Toolset { title: slug.to_string(), slug, tools, effects: effects.to_vec() })
+}
+
+fn grant(id: &str, user: &str, toolset: &str) -> Grant {
+    Grant {
+        id: GrantId::parse(id).unwrap(),
+        subject: GrantSubject::User(UserKey::local(user).unwrap()),
+        toolset: ToolsetSlug::parse(toolset).unwrap(),
+        reason: "tests".into(),
+        approved_by: None,
+        starts_at: 0,
+        expires_at: T0 + 30 * 24 * 3_600_000,
+        origin: GrantOrigin::Config,
+    }
+}
+
+/// Alice holds reads and writes, bob only reads; nobody holds what destroys, until it is revealed.
+fn deployment() -> Deployment {
+    let account =
+        |name: &str| (Subject::parse(name).unwrap(), Account { display_name: name.into(), groups: BTreeSet::new() });
+    let server = server();
+    Deployment {
+        public_url: "https://gw.example".into(),
+        endpoints: vec![endpoint("default", "/mcp", false), endpoint("other", "/mcp/other", true)],
+        servers: [(server.slug.clone(), server)].into(),
+        issuers: BTreeMap::new(),
+        accounts: [account("alice"), account("bob")].into(),
+        agents: BTreeMap::new(),
+        toolsets: [
+            toolset("reads", &["api/*"], &[Effect::Read]),
+            toolset("writes", &["api/*"], &[Effect::Write]),
+            toolset("destroys", &["api/delete-thing"], &[]),
+        ]
+        .into(),
+        grants: vec![grant("g1", "alice", "reads"), grant("g2", "alice", "writes"), grant("g3", "bob", "reads")],
+        ceilings: ClientCeilings { default: Ceiling::Everything, ..ClientCeilings::default() },
+        clients: Vec::new(),
+        operator_may_mint: true,
+        digest: Digest::of(b"tests"),
+    }
+}

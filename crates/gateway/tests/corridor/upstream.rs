@@ -1,0 +1,150 @@
+//! An upstream that keeps the raw bytes of what it gets and answers with the raw bytes it was told.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinHandle,
+};
+
+/// What an upstream does with a request.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Answers a JSON body with a status.
+    Json(u16, String),
+    /// Writes these bytes and closes.
+    Raw(Vec<u8>),
+    /// Never answers.
+    Hang,
+    /// Waits until it is released, then answers a JSON body.
+    Held(String),
+    /// Closes without a word.
+    Close,
+}
+
+#[derive(Clone)]
+pub struct Upstream {
+    shared: Arc<Shared>,
+    pub address: SocketAddr,
+}
+
+struct Shared {
+    act: Mutex<Act>,
+    seen: Mutex<Vec<String>>,
+    arrived: Notify,
+    released: Notify,
+    serving: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            act: Mutex::new(Act::Json(200, r#"{"ok":true}"#.into())),
+            seen: Mutex::default(),
+            arrived: Notify::new(),
+            released: Notify::new(),
+            serving: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&shared);
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Some(shared) = weak.upgrade() else { return };
+                tokio::spawn(async move {
+                    let _ = tokio::time::timeout(Duration::from_secs(30), serve(stream, &shared)).await;
+                });
+            }
+        });
+        *shared.serving.lock().unwrap() = Some(serving);
+        Self { shared, address }
+    }
+
+    pub fn will(&self, act: Act) {
+        *self.shared.act.lock().unwrap() = act;
+    }
+
+    /// Lets a held answer go.
+    pub fn release(&self) {
+        self.shared.released.notify_one();
+    }
+
+    /// Waits until a request has arrived.
+    pub async fn arrived(&self) {
+        tokio::time::timeout(Duration::from_secs(10), self.shared.arrived.notified()).await.unwrap();
+    }
+
+    /// Every request so far, as it came.
+    pub fn seen(&self) -> Vec<String> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(serving) = self.serving.lock().unwrap().take() {
+            serving.abort();
+        }
+    }
+}
+
+async fn serve(mut stream: TcpStream, shared: &Shared) {
+    while let Some(request) = read(&mut stream).await {
+        shared.seen.lock().unwrap().push(request);
+        shared.arrived.notify_one();
+        let act = shared.act.lock().unwrap().clone();
+        match act {
+            Act::Json(status, body) => {
+                if stream.write_all(&json(status, &body)).await.is_err() {
+                    return;
+                }
+            }
+            Act::Raw(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+            Act::Hang => std::future::pending::<()>().await,
+            Act::Held(body) => {
+                shared.released.notified().await;
+                if stream.write_all(&json(200, &body)).await.is_err() {
+                    return;
+                }
+            }
+            Act::Close => return,
+        }
+    }
+}
+
+fn json(status: u16, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+/// One request, head and body.
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0_u8; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let announced = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+            });
+            if body.len() >= announced.unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return None,
+            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+}
