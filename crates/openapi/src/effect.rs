@@ -47,7 +47,7 @@ pub fn classify_named(name: &str, description: &str) -> (Effect, String) {
     let all = words::words(name);
     let text = evidence::prepared(description);
     let shown = clean(name, 80);
-    if let Some(word) = all.iter().find(|word| words::runs_anything(word)) {
+    if let Some(word) = words::runs_anything(&all, verb_of(&all)) {
         return (Effect::Destructive, format!("`{word}` in the name `{shown}` runs whatever it is given"));
     }
     let verb = verb_of(&all).map(|(verb, sense)| (verb.to_owned(), sense));
@@ -145,6 +145,10 @@ impl<'a> Reading<'a> {
     /// A safe method reads, unless the name says outright that it does not.
     fn of_safe_method(&self) -> Judged {
         let method = self.method();
+        // A single word may be the thing itself: `archive` with the summary `Returns the archive`.
+        if let (1, Some((verb, Sense::Read))) = (self.id.len(), &self.summary) {
+            return (Effect::Read, format!("the method `{method}` and `{verb}` in the summary only look"));
+        }
         let named = self.verb.as_ref().or(self.summary.as_ref());
         match named {
             Some((verb, Sense::Harm)) => {
@@ -179,6 +183,9 @@ impl<'a> Reading<'a> {
     }
 
     fn of_changing_method(&self) -> Judged {
+        if let Some(word) = self.id.iter().chain(&self.ending).find(|word| words::is_interpreter(word)) {
+            return (Effect::Destructive, format!("`{word}` runs whatever it is given"));
+        }
         if let Some(reason) = self.harm_in_words().or_else(|| self.harm_in_meaning()) {
             return (Effect::Destructive, reason);
         }

@@ -21,6 +21,9 @@ fn loss_is_found_whatever_the_method() {
         ("POST", "/sessions/revoke-all", "", ""),
         ("POST", "/jobs", "createDeletion", ""),
         ("POST", "/a", "enable-or-disable-feature", ""),
+        ("POST", "/droplets/{id}/actions", "dropletActions_post", ""),
+        ("POST", "/graphql", "graphql", "Run a query"),
+        ("POST", "/v1/refunds", "PostRefunds", "Create a refund"),
         ("GET", "/users/{id}/delete", "", ""),
         ("GET", "/x", "resetCounter", ""),
         ("DELETE", "/a/{b}", "", ""),
@@ -47,6 +50,20 @@ fn a_post_that_only_looks_reads() {
     // A name that looks and a summary that does not is no reading.
     assert_ne!(judge("POST", "/a", "getOrCreateUser", "Gets or creates a user", "").0, Effect::Read);
     assert_ne!(judge("POST", "/a", "check-in", "Create a visit", "").0, Effect::Read);
+}
+
+#[test]
+fn a_safe_method_reads_nouns_that_are_also_verbs() {
+    for (path, id, summary) in [
+        ("/archive/{id}", "archive", "Returns the archive"),
+        ("/block/latest", "blockLatest", "Get the latest block"),
+        ("/transfers/{id}", "transfersGet", ""),
+        ("/pulls/{id}/merge", "pulls/check-if-merged", "Check if a pull request has been merged"),
+        ("/locks", "", ""),
+    ] {
+        let (effect, reason) = judge("GET", path, id, summary, "");
+        assert_eq!(effect, Effect::Read, "{path}: {reason}");
+    }
 }
 
 #[test]
@@ -113,6 +130,9 @@ fn tools_known_by_name_only() {
         ("query", "Runs SQL and can delete rows", Effect::Destructive),
         ("execute_sql", "Runs a read-only query", Effect::Destructive),
         ("run_command", "", Effect::Destructive),
+        ("evaluate_script", "Evaluates a function in the page", Effect::Destructive),
+        ("search_code", "Searches code", Effect::Read),
+        ("write_file", "Writes a file. Will overwrite existing content.", Effect::Destructive),
         ("frobnicate", "", Effect::Destructive),
         ("", "", Effect::Destructive),
         ("update_page", "Updates a page. The old text cannot be recovered.", Effect::Destructive),

@@ -26,7 +26,7 @@ const READ: &str = "\
     get list search find query fetch read show check view browse lookup retrieve describe download count compare \
     diff preview render calculate compute estimate validate inspect introspect evaluate analyze analyse explain \
     summarize poll peek whoami return returns head exists is has match filter suggest autocomplete resolve parse \
-    simulate lint detect translate tail discover ask look display scan";
+    simulate lint detect translate tail discover ask look display scan echo greet";
 const MAKE: &str = "\
     create add insert append register new invite fork clone copy duplicate upload generate mint issue book \
     provision post compose draft import ingest enqueue make build grant allocate bulkcreate comment reply";
@@ -50,7 +50,7 @@ const HARM: &str = "\
 const HARM_OR_NOUN: &str = "\
     block lock merge close end stop complete finish finalize shutdown restrict force review convert leave pay \
     charge capture payout restart reboot halt quit exit release settle wire spend buy purchase sell trade unsafe \
-    format freeze mute hide report_spam exclude isolate fail failover drain deploy promote";
+    format freeze mute hide exclude isolate fail failover drain deploy promote";
 /// What `un…` gives back.
 const UNDOABLE: &str = "\
     star follow pin block lock suspend ban mute watch like archive hide snooze freeze flag bookmark favorite \
@@ -61,6 +61,10 @@ const HARM_NOUNS: &str = "\
     terminations refund refunds reversal reversals chargeback dismissal dismissals rejection rejections \
     suspension suspensions deactivation invalidation invalidations eviction purges rollbacks payout payouts \
     erasure erasures expulsion";
+/// Operations that run whatever they are given.
+const INTERPRETERS: &str = "graphql rpc jsonrpc sql exec eval shell execute";
+/// Verbs that fetch what is already there.
+const FETCHES: &str = "get list search find fetch read show view lookup describe count retrieve browse";
 /// Tools that run whatever they are given.
 const RUNS_ANYTHING: &str = "execute exec eval shell bash sql script command cmd code invoke";
 
@@ -102,8 +106,19 @@ pub(super) fn is_harm_noun(word: &str) -> bool {
     stands_in(HARM_NOUNS, word)
 }
 
-pub(super) fn runs_anything(word: &str) -> bool {
-    stands_in(RUNS_ANYTHING, word)
+/// The word of a tool's name that says it runs whatever it is given. After a verb that only fetches, makes or changes,
+/// such a word is what is fetched: `search_code`, and not `evaluate_script`.
+pub(super) fn runs_anything<'w>(all: &'w [String], verb: Option<(&str, Sense)>) -> Option<&'w String> {
+    match verb {
+        Some((_, Sense::Make | Sense::Change)) => None,
+        Some((verb, Sense::Read)) if stands_in(FETCHES, verb) => None,
+        _ => all.iter().find(|word| stands_in(RUNS_ANYTHING, word)),
+    }
+}
+
+/// The same for an operation of an API, where some of these words also name things.
+pub(super) fn is_interpreter(word: &str) -> bool {
+    stands_in(INTERPRETERS, word)
 }
 
 /// The words of a name in lower case: split at case changes, and at whatever is no letter or digit.
@@ -144,8 +159,8 @@ pub(super) fn verb_of(words: &[String]) -> Option<(&str, Sense)> {
         .filter(|word| sense(word).is_some())
         .or_else(|| words.last().filter(|word| words.len() > 1 && meaning(word) && sense(word).is_some()))
         .or_else(|| words.iter().find(only_a_verb))
-        // `chat.postMessage`: noise only where it stands first.
-        .or_else(|| words.iter().skip(1).find(|word| *word == "post"))?;
+        // `chat.postMessage`: noise only where it stands first or last.
+        .or_else(|| words.iter().rev().skip(1).rev().skip(1).find(|word| *word == "post"))?;
     sense(found).map(|sense| (found.as_str(), sense))
 }
 
