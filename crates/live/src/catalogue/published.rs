@@ -1,0 +1,287 @@
+//! One tool as it can be shown and called: definition, effect, argument schema and what stands behind it.
+
+use std::sync::{Arc, OnceLock};
+
+use ambit_mcp::headers::mirror::{self, Mirrors};
+use ambit_model::{
+    Digest, Effect,
+    ids::ToolId,
+    tool::{ClassifiedEffect, Definition},
+};
+use ambit_openapi::OperationTool;
+use serde_json::{Map, Value, json};
+
+use crate::lock::Pin;
+
+/// A tool of one server, whatever its acceptance.
+#[derive(Debug)]
+pub struct PublishedTool {
+    /// What it says it is.
+    pub definition: Definition,
+    /// The digest of that.
+    pub digest: Digest,
+    /// Its effect and why.
+    pub effect: ClassifiedEffect,
+    /// Whether the owner's override decided the effect.
+    pub overridden: bool,
+    /// What a call reaches.
+    pub binding: Binding,
+    /// The JSON of the tool in a list, after its name: `,"description":…}`.
+    listing_tail: String,
+    /// The schema clients are shown.
+    shown_schema: Value,
+    /// Which arguments modern clients repeat in headers.
+    mirrors: Mirrors,
+    /// Why one of its annotations for that cannot be followed.
+    mirror_fault: Option<String>,
+    arguments: OnceLock<Result<Arguments, InvalidSchema>>,
+}
+
+/// What a call of a tool reaches.
+#[derive(Debug, Clone)]
+pub enum Binding {
+    /// An operation of a REST API.
+    Operation(Arc<OperationTool>),
+    /// A tool of an MCP server, under its own name there.
+    Mcp {
+        /// The upstream's name of the tool.
+        name: String,
+    },
+}
+
+/// A schema no argument can be held to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the argument schema cannot be used: {0}")]
+pub struct InvalidSchema(pub String);
+
+/// The compiled argument schema.
+#[derive(Debug)]
+pub struct Arguments {
+    validator: jsonschema::Validator,
+}
+
+impl Arguments {
+    /// Checks arguments.
+    ///
+    /// # Errors
+    /// One sentence per violation (at most five), each with the JSON pointer of the argument.
+    pub fn check(&self, arguments: &Value) -> Result<(), Vec<String>> {
+        if self.validator.is_valid(arguments) {
+            return Ok(());
+        }
+        Err(self
+            .validator
+            .iter_errors(arguments)
+            .take(5)
+            .map(|error| {
+                let pointer = error.instance_path().to_string();
+                let place = if pointer.is_empty() { "the arguments".to_owned() } else { format!("`{pointer}`") };
+                format!("{place}: {}", shorten(&error.to_string()))
+            })
+            .collect())
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 300;
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+impl PublishedTool {
+    /// Puts a tool together.
+    pub fn new(definition: Definition, effect: ClassifiedEffect, overridden: bool, binding: Binding) -> Self {
+        let shown_schema = without_root_composition(&definition.input_schema);
+        let (mirrors, faults) = mirror::compile(&shown_schema);
+        let listing_tail = listing_tail(&definition, &shown_schema, effect.effect, &binding);
+        Self {
+            digest: definition.digest(),
+            definition,
+            effect,
+            overridden,
+            binding,
+            listing_tail,
+            shown_schema,
+            mirrors,
+            mirror_fault: faults.first().map(|fault| format!("`{}`: {}", fault.pointer, fault.reason)),
+            arguments: OnceLock::new(),
+        }
+    }
+
+    /// The tool.
+    pub fn id(&self) -> &ToolId {
+        &self.definition.id
+    }
+
+    /// What a lock file would pin.
+    pub fn pin(&self) -> Pin {
+        Pin { effect: self.effect.effect, digest: self.digest }
+    }
+
+    /// The schema clients are shown.
+    pub fn shown_schema(&self) -> &Value {
+        &self.shown_schema
+    }
+
+    /// Which arguments modern clients repeat in `Mcp-Param-…` headers.
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.mirrors
+    }
+
+    /// Why an `x-mcp-header` annotation cannot be followed, if one cannot: clients drop such a tool.
+    pub fn mirror_fault(&self) -> Option<&str> {
+        self.mirror_fault.as_deref()
+    }
+
+    /// The compiled schema of the arguments; compiled at the first call, since a large document has far more tools than
+    /// are ever called.
+    ///
+    /// # Errors
+    /// [`InvalidSchema`]: the tool cannot be called.
+    pub fn arguments(&self) -> Result<&Arguments, &InvalidSchema> {
+        self.arguments.get_or_init(|| compile(&self.definition.input_schema)).as_ref()
+    }
+
+    /// Appends the tool as an element of a list, under the name this endpoint shows.
+    pub fn write_listing(&self, shown_name: &str, out: &mut String) {
+        out.push_str("{\"name\":\"");
+        // Shown names are `[A-Za-z0-9_-]`: nothing to escape.
+        out.push_str(shown_name);
+        out.push('"');
+        out.push_str(&self.listing_tail);
+    }
+}
+
+/// Compiles a schema: linear-time patterns only, and no reference leaves the document.
+fn compile(schema: &Value) -> Result<Arguments, InvalidSchema> {
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(256 * 1024))
+        .build(schema)
+        .map(|validator| Arguments { validator })
+        .map_err(|error| InvalidSchema(shorten(&error.to_string())))
+}
+
+/// Some clients drop a tool whose root schema has a composition keyword. What is shown leaves it out; what is checked
+/// keeps it.
+fn without_root_composition(schema: &Value) -> Value {
+    const DROPPED: [&str; 7] = ["anyOf", "oneOf", "allOf", "not", "if", "then", "else"];
+    match schema {
+        Value::Object(members) => {
+            let mut shown: Map<String, Value> = members
+                .iter()
+                .filter(|(key, _)| !DROPPED.contains(&key.as_str()))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            shown.entry("type").or_insert_with(|| json!("object"));
+            Value::Object(shown)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            json!({"type": "object"})
+        }
+    }
+}
+
+/// Everything of a list element after its name. Annotations are ours: the upstream's word on its own harm is not passed
+/// on. Only members that the digest covers are shown.
+fn listing_tail(definition: &Definition, shown_schema: &Value, effect: Effect, binding: &Binding) -> String {
+    let mut members = Map::new();
+    if let Some(title) = &definition.title {
+        members.insert("title".into(), json!(title));
+    }
+    members.insert("description".into(), json!(definition.description));
+    members.insert("inputSchema".into(), shown_schema.clone());
+    members.insert("annotations".into(), annotations(definition, effect, binding));
+    if let Some(Value::Object(rest)) = &definition.rest {
+        for (key, value) in rest {
+            members.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let object = Value::Object(members).to_string();
+    // `{"title":…}` becomes `,"title":…}`.
+    object.replacen('{', ",", 1)
+}
+
+fn annotations(definition: &Definition, effect: Effect, binding: &Binding) -> Value {
+    match binding {
+        Binding::Operation(operation) => {
+            serde_json::to_value(ambit_openapi::annotations(effect, &operation.method)).unwrap_or(Value::Null)
+        }
+        Binding::Mcp { .. } => {
+            let said =
+                |hint: &str| definition.annotations.as_ref().and_then(|all| all.get(hint)).and_then(Value::as_bool);
+            let mut hints = Map::new();
+            hints.insert("readOnlyHint".into(), json!(effect == Effect::Read));
+            hints.insert("destructiveHint".into(), json!(effect == Effect::Destructive));
+            hints
+                .insert("idempotentHint".into(), json!(effect == Effect::Read || said("idempotentHint") == Some(true)));
+            hints.insert("openWorldHint".into(), json!(said("openWorldHint") != Some(false)));
+            Value::Object(hints)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(schema: Value, annotations: Value) -> PublishedTool {
+        let definition = Definition {
+            id: ToolId::parse("up/search").unwrap(),
+            title: Some("Search \"all\"".into()),
+            description: "finds\nthings".into(),
+            input_schema: schema,
+            output_schema: Some(json!({"type": "object"})),
+            annotations: Some(annotations),
+            rest: Some(json!({"_meta": {"a": 1}, "description": "not this one"})),
+            binding: None,
+        };
+        let effect = ClassifiedEffect { effect: Effect::Destructive, reason: "unclear".into() };
+        PublishedTool::new(definition, effect, false, Binding::Mcp { name: "search".into() })
+    }
+
+    #[test]
+    fn a_list_element_is_whole_json_with_our_annotations() {
+        let tool = tool(json!({"type": "object", "anyOf": [{"required": ["a"]}]}), json!({"readOnlyHint": true}));
+        let mut text = String::new();
+        tool.write_listing("up_search", &mut text);
+        let shown: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            shown,
+            json!({
+                "name": "up_search", "title": "Search \"all\"", "description": "finds\nthings",
+                "inputSchema": {"type": "object"}, "_meta": {"a": 1},
+                "annotations": {"readOnlyHint": false, "destructiveHint": true, "idempotentHint": false, "openWorldHint": true},
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_shown_of_the_schema_is_still_checked() {
+        let tool = tool(json!({"type": "object", "anyOf": [{"required": ["a"]}]}), json!({}));
+        let arguments = tool.arguments().unwrap();
+        assert!(arguments.check(&json!({"a": 1})).is_ok());
+        let errors = arguments.check(&json!({"b": 1})).unwrap_err();
+        assert!(errors[0].starts_with("the arguments: "), "{errors:?}");
+    }
+
+    #[test]
+    fn a_violation_names_its_argument() {
+        let tool = tool(json!({"type": "object", "properties": {"n": {"type": "integer"}}}), json!({}));
+        let errors = tool.arguments().unwrap().check(&json!({"n": "x"})).unwrap_err();
+        assert!(errors[0].starts_with("`/n`: "), "{errors:?}");
+    }
+
+    #[test]
+    fn remote_references_and_catastrophic_patterns_do_not_compile() {
+        for schema in [
+            json!({"type": "object", "properties": {"a": {"$ref": "https://attacker.example/s.json"}}}),
+            json!({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}),
+            json!({"type": "object", "properties": {"a": {"pattern": "(?=x)y\\1"}}}),
+        ] {
+            assert!(tool(schema.clone(), json!({})).arguments().is_err(), "{schema}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What configuration declares, resolved: the nouns a decision may read. Immutable; a reload makes a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ambit_model::{
+    Digest,
+    ceiling::ClientCeilings,
+    endpoint::{Endpoint, EndpointIssuer},
+    grant::Grant,
+    ids::{AgentId, EndpointSlug, GroupName, IssuerName, Millis, ServerSlug, Subject, ToolsetSlug, UserKey},
+    issuer::Issuer,
+    server::Server,
+    toolset::Toolset,
+};
+
+/// The resolved configuration of one deployment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Deployment {
+    /// `https://gateway.example`, without a trailing slash.
+    pub public_url: String,
+    /// The published endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// The registered servers.
+    pub servers: BTreeMap<ServerSlug, Server>,
+    /// External issuers.
+    pub issuers: BTreeMap<IssuerName, Issuer>,
+    /// Declared local accounts.
+    pub accounts: BTreeMap<Subject, Account>,
+    /// Declared agents.
+    pub agents: BTreeMap<AgentId, Agent>,
+    /// Toolsets.
+    pub toolsets: BTreeMap<ToolsetSlug, Toolset>,
+    /// Grants made in configuration.
+    pub grants: Vec<Grant>,
+    /// Client ceilings.
+    pub ceilings: ClientCeilings,
+    /// Clients registered by configuration.
+    pub clients: Vec<RegisteredClient>,
+    /// Whether `ambit token` may mint (`[operator] mint`).
+    pub operator_may_mint: bool,
+    /// The digest of everything above, as every node of a fleet must agree on it.
+    pub digest: Digest,
+}
+
+/// A declared local account. Its password lives in the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// What pages call the person.
+    pub display_name: String,
+    /// Its groups.
+    pub groups: BTreeSet<GroupName>,
+}
+
+/// A declared agent: a governed non-human identity.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agent {
+    /// The user who answers for it.
+    pub owner: UserKey,
+    /// Why it exists.
+    pub purpose: String,
+    /// From this instant on it may do nothing.
+    pub expires_at: Millis,
+}
+
+/// A client registered by configuration (confidential clients and pinned public ones).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegisteredClient {
+    /// Its id.
+    pub id: ambit_model::ids::ClientId,
+    /// What consent calls it.
+    pub name: String,
+    /// Its exact redirect URIs.
+    pub redirect_uris: Vec<String>,
+    /// Its secret, by reference; `None` is a public client.
+    pub secret: Option<ambit_model::secret::SecretRef>,
+    /// Whether it may introspect tokens (a resource server).
+    pub may_introspect: bool,
+}
+
+impl Deployment {
+    /// The endpoint with this slug.
+    pub fn endpoint(&self, slug: &EndpointSlug) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.slug == *slug)
+    }
+
+    /// The endpoint whose tokens an embedded issuer makes.
+    pub fn endpoint_of_issuer(&self, issuer: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| matches!(&endpoint.issuer, EndpointIssuer::Embedded { issuer: own } if own == issuer))
+    }
+}
