@@ -2,6 +2,8 @@
 //!
 //! Nothing here is part of what ships, and nothing here reaches beyond loopback.
 
+#[cfg(feature = "app")]
+pub mod app;
 pub mod flags;
 pub mod load;
 pub mod mock_api;

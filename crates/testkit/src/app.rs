@@ -1,0 +1,229 @@
+//! A whole gateway in the process of a test: configuration text in, a listening server out, stopped with its directory.
+//!
+//! It goes the way of `ambit serve`: the text is read from a file, tools are accepted by the command, the socket listens.
+//! Only the time and the files of the trail may be a test's own.
+
+mod caller;
+mod http;
+
+pub use caller::{Answer, Caller, Era};
+pub use http::Web;
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ambit::{
+    Streams, config,
+    serve::{self, Ready, Start},
+};
+use ambit_gateway::Gateway;
+use ambit_identity::{
+    mint::{TokenRequest, mint},
+    signing::Signing,
+    token::TokenSubject,
+};
+use ambit_live::{Live, clock::Clock};
+use ambit_model::{
+    caller::{Assurance, ClientFacts},
+    ids::{AgentId, ClientId, ToolsetSlug, UserKey},
+};
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// How long a stop may take.
+const STOP: Duration = Duration::from_secs(60);
+
+/// A running gateway.
+pub struct TestApp {
+    directory: Arc<TempDir>,
+    address: SocketAddr,
+    live: Live,
+    signing: Arc<Signing>,
+    gateway: Gateway,
+    web: Web,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<Result<()>>,
+}
+
+impl std::fmt::Debug for TestApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestApp").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What a test gives a gateway besides its configuration.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The directory of configuration and data; a new one if absent. Given twice, it is a restart.
+    pub directory: Option<Arc<TempDir>>,
+    /// Clock and trail files.
+    pub start: Start,
+    /// Whether the tools of every server are accepted first, as `ambit tools accept` does.
+    pub leave_pending: bool,
+}
+
+/// A person's token, as the authorization server would make it.
+#[derive(Debug, Clone)]
+pub struct Login<'a> {
+    /// The local account.
+    pub user: &'a str,
+    /// The agent that acts for it.
+    pub agent: Option<&'a str>,
+    /// The client software.
+    pub client: &'a str,
+    /// The path of the endpoint.
+    pub endpoint: &'a str,
+    /// The toolsets that were ticked.
+    pub toolsets: &'a [&'a str],
+}
+
+impl Default for Login<'_> {
+    fn default() -> Self {
+        Self { user: "alice", agent: None, client: "test-client", endpoint: "/mcp", toolsets: &[] }
+    }
+}
+
+impl TestApp {
+    /// Starts a gateway. In the text, `{url}` stands for its own address.
+    ///
+    /// # Errors
+    /// Whatever keeps `ambit serve` from starting.
+    pub async fn start(text: &str) -> Result<Self> {
+        Self::with(text, Given::default()).await
+    }
+
+    /// Starts a gateway with what a test gives it.
+    ///
+    /// # Errors
+    /// Whatever keeps `ambit serve` from starting.
+    pub async fn with(text: &str, given: Given) -> Result<Self> {
+        let directory = given.directory.map_or_else(|| tempfile::tempdir().map(Arc::new), Ok)?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let file = directory.path().join("ambit.toml");
+        let text = text.replace("{url}", &format!("http://{address}"));
+        std::fs::write(&file, format!("data_dir = \"data\"\n{text}"))?;
+        if !given.leave_pending {
+            accept_everything(&file, given.start.clock.clone()).await?;
+        }
+        let resolved = config::load(&file, given.start.clock.now())?;
+        let ready = serve::prepare(resolved, Start { listener: Some(listener), ..given.start }).await?;
+        Ok(Self::run(directory, address, ready))
+    }
+
+    fn run(directory: Arc<TempDir>, address: SocketAddr, ready: Ready) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let (live, signing, gateway) = (ready.live().clone(), Arc::clone(ready.signing()), ready.gateway().clone());
+        let running = tokio::spawn(ready.run(stopping));
+        Self { directory, address, live, signing, gateway, web: Web::new(), stop, running }
+    }
+
+    /// Stops it in order and gives its directory back, for a restart.
+    ///
+    /// # Errors
+    /// If it does not stop in time, or stopped with an error.
+    pub async fn stop(self) -> Result<Arc<TempDir>> {
+        let Self { directory, live, gateway, stop, running, .. } = self;
+        drop((live, gateway));
+        stop.send_replace(true);
+        tokio::time::timeout(STOP, running).await.context("it did not stop")???;
+        Ok(directory)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join("ambit.toml")
+    }
+
+    /// The directory of keys, trail and store.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The live deployment.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The corridor, for its counters.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// An HTTP client.
+    pub fn web(&self) -> &Web {
+        &self.web
+    }
+
+    /// Runs a command of the program against this gateway: its exit code, and what it wrote to both streams.
+    pub async fn ambit(&self, args: &[&str]) -> (u8, String, String) {
+        run_command(&self.config_file(), args).await
+    }
+
+    /// The caller of a login.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, or a name is none.
+    pub fn login(&self, login: &Login<'_>) -> Result<Caller> {
+        let token = self.token(login, Assurance::Confidential)?;
+        Ok(Caller::new(self.web.clone(), format!("{}{}", self.url(), login.endpoint), token))
+    }
+
+    /// The token of a login.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, or a name is none.
+    pub fn token(&self, login: &Login<'_>, assurance: Assurance) -> Result<String> {
+        let snapshot = self.live.current();
+        let (_, view) = snapshot.endpoint_at(login.endpoint).context("no such endpoint")?;
+        let user = UserKey::local(login.user)?;
+        let subject = match login.agent {
+            None => TokenSubject::Person(user),
+            Some(agent) => TokenSubject::Delegated { user, agent: AgentId::parse(agent)? },
+        };
+        let toolsets = login.toolsets.iter().map(|slug| ToolsetSlug::parse(slug)).collect::<Result<_, _>>()?;
+        let now = self.live.clock().now();
+        let request = TokenRequest {
+            subject,
+            client: ClientFacts { id: ClientId::parse(login.client)?, assurance },
+            toolsets,
+            declined: BTreeSet::new(),
+            family: None,
+            auth_time: Some(now),
+        };
+        Ok(mint(&self.signing, &view.endpoint, request, now)?.token)
+    }
+}
+
+async fn accept_everything(file: &Path, clock: Clock) -> Result<()> {
+    let resolved = config::load(file, clock.now())?;
+    for server in resolved.deployment.servers.keys() {
+        let (code, out, err) = run_command(file, &["tools", "accept", server.as_str()]).await;
+        ensure!(code == 0, "`tools accept {server}` ended with {code}: {out}{err}");
+    }
+    Ok(())
+}
+
+async fn run_command(file: &Path, args: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let file = file.display().to_string();
+    let args = ["ambit", "--config", &file].into_iter().chain(args.iter().copied());
+    let code = ambit::cli(args, Streams { out: &mut out, err: &mut err }).await;
+    (code, String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned())
+}
