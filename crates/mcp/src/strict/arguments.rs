@@ -135,8 +135,9 @@ fn exact_number(literal: &str) -> Option<Number> {
     }
     let float = literal.parse::<f64>().ok()?;
     let number = Number::from_f64(float)?;
-    // Adding zero turns −0.0 into 0.0, whose shortest form has no sign.
-    let shortest = format!("{:e}", float + 0.0);
+    // The form that will be sent. Where two shortest forms are equally near (…786.25 as …786.2 or …786.3)
+    // another formatter may choose the other one.
+    let shortest = number.to_string();
     (Decimal::of(literal)? == Decimal::of(&shortest)?).then_some(number)
 }
 

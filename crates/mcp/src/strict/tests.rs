@@ -215,6 +215,8 @@ fn numbers_that_keep_their_value_are_kept() {
         ("5e-324", "5e-324"),
         ("1.7976931348623157e308", "1.7976931348623157e+308"),
         ("0e5", "0.0"),
+        // Halfway between two shortest forms: the even one, as JavaScript and Python write it.
+        ("2149683573158786.2", "2149683573158786.2"),
     ] {
         let value = arguments(&format!(r#"{{"a":{literal}}}"#)).unwrap();
         assert_eq!(value["a"].to_string(), same, "{literal}");
