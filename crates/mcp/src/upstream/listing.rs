@@ -125,6 +125,9 @@ fn read_tool(text: &str) -> Result<ListedTool, String> {
         // The specification has clients drop such a tool.
         return Err(invalid.to_string());
     }
+    if members.get("execution").and_then(|execution| execution.get("taskSupport")) == Some(&Value::from("required")) {
+        return Err("it runs only as a task, which is not relayed".into());
+    }
     let annotations = take_object(&mut members, "annotations")?;
     let output_schema = members.remove("outputSchema");
     let rest = (!members.is_empty()).then_some(Value::Object(members));

@@ -53,6 +53,13 @@ pub fn initialize(id: u64, version: LegacyVersion, client: &ClientInfo) -> Vec<u
 /// Legacy: the session may be used. Sent after the answer to `initialize`.
 pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
+/// Legacy: whether the session still lives.
+pub fn ping(id: u64) -> Vec<u8> {
+    let mut out = open(id, "ping", 0);
+    out.extend_from_slice(b"}}");
+    out
+}
+
 /// One page of tools; the first without a cursor.
 pub fn tools_list(id: u64, era: Era, cursor: Option<&str>, client: &ClientInfo) -> Vec<u8> {
     let mut out = open(id, "tools/list", cursor.map_or(0, str::len) + client.meta.len());

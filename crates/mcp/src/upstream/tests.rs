@@ -64,6 +64,7 @@ fn every_request_passes_our_own_strict_door() {
         (request::tools_call(1, Era::Modern, "x", &json!({}), &client()), Era::Modern),
         (request::initialize(1, OFFERED_LEGACY, &client()), LEGACY),
         (request::tools_list(1, LEGACY, None, &client()), LEGACY),
+        (request::ping(1), LEGACY),
     ];
     for (bytes, era) in messages {
         let message = parse(&bytes, &Limits::default()).unwrap_or_else(|e| panic!("{e}: {}", text(bytes.clone())));
@@ -230,10 +231,11 @@ fn a_tool_that_cannot_be_used_is_left_out_alone() {
         (format!(r#"{{"name":"h","name":"read","x":1,{schema}}}"#), "h: duplicate key"),
         (format!(r#"{{"name":"i","description":"\ud800",{schema}}}"#), "i: lone surrogate"),
         (format!(r#"{{"name":"j","annotations":[],{schema}}}"#), "j: its `annotations` is not an object"),
+        (format!(r#"{{"name":"k","execution":{{"taskSupport":"required"}},{schema}}}"#), "k: it runs only as a task"),
     ];
     let tools: Vec<&str> = rows.iter().map(|(tool, _)| tool.as_str()).collect();
     let text = format!(r#"{{"tools":[{}],"nextCursor":"n"}}"#, tools.join(","));
-    let page = listing::read_page(Raw::from_scanned(&text), 10).unwrap();
+    let page = listing::read_page(Raw::from_scanned(&text), 20).unwrap();
     let left_out: Vec<String> = page.left_out.iter().map(|one| format!("{}: {}", one.place, one.reason)).collect();
     for ((_, expected), found) in rows.iter().skip(1).zip(&left_out) {
         assert!(found.starts_with(expected), "{found}");
