@@ -12,16 +12,17 @@ use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
 use ambit_mcp::era::Era;
 use ambit_mcp::headers;
-use ambit_mcp::upstream::{CallResult, ResultFault, request};
+use ambit_mcp::upstream::{CallResult, RemoteError, ResultFault, request};
 use ambit_model::server::Server;
+use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::McpUpstreams;
-use super::connection::Connection;
+use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::UpstreamFailure;
-use super::list::{Stopped, is_unheard, list_over};
+use super::list::{Stopped, list_over};
 use super::one::{Presented, Upstream, presented};
 
 /// A call that was judged, guarded and recorded.
@@ -126,21 +127,40 @@ async fn attempt(
         }
         Told::Result(Err(fault), _) => Err(UpstreamFailure::result(&upstream.slug, &fault)),
         Told::Error(error, status) => {
-            let failure = UpstreamFailure::remote(&upstream.slug, &error);
-            // `-32602` is said of the call itself: a new connection would not change it.
-            if is_unheard(connection, status, Some(&error)) && error.code != -32602 {
-                return Ok(Attempt::Unheard(failure.before_the_call()));
-            }
             if error.code == -32602 {
                 // Perhaps the tool is gone.
                 upstream.suspect();
             }
-            Err(failure)
+            let failure = UpstreamFailure::remote(&upstream.slug, &error);
+            match connection.took(status, Some(&error)) {
+                Took::Not => Ok(Attempt::Unheard(failure.before_the_call())),
+                Took::Perhaps if refuses_even_a_ping(&exchange, status, Some(&error)).await => {
+                    Ok(Attempt::Unheard(failure.before_the_call()))
+                }
+                Took::Perhaps | Took::It => Err(failure),
+            }
         }
         Told::Refused(status) => {
             let failure = UpstreamFailure::refused(&upstream.slug, status);
-            if is_unheard(connection, status, None) { Ok(Attempt::Unheard(failure)) } else { Err(failure) }
+            match connection.took(status, None) {
+                Took::Not => Ok(Attempt::Unheard(failure)),
+                Took::Perhaps if refuses_even_a_ping(&exchange, status, None).await => Ok(Attempt::Unheard(failure)),
+                Took::Perhaps | Took::It => Err(failure),
+            }
         }
+    }
+}
+
+/// Whether a ping over the same session is refused in the very same way: then the refusal was of the
+/// session, and what was asked was not looked at.
+async fn refuses_even_a_ping(exchange: &Exchange<'_>, status: StatusCode, error: Option<&RemoteError>) -> bool {
+    let id = exchange.upstream.next_id();
+    let session = exchange.connection.session();
+    let target = headers::Target { method: "ping", name: None, mirrored: None, session };
+    match exchange.ask(&target, id, request::ping(id), |_, _| ()).await {
+        Ok(Told::Error(again, again_status)) => again_status == status && Some(&again) == error,
+        Ok(Told::Refused(again_status)) => again_status == status && error.is_none(),
+        Ok(Told::Result(..)) | Err(_) => false,
     }
 }
 

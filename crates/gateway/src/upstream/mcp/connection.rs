@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ambit_mcp::era::{Era, LegacyVersion, V2026_07_28};
 use ambit_mcp::headers::{self, SESSION_ID};
-use ambit_mcp::upstream::{OFFERED_LEGACY, OLDEST_LEGACY, answer, request};
-use http::{HeaderMap, HeaderValue};
+use ambit_mcp::upstream::{OFFERED_LEGACY, OLDEST_LEGACY, RemoteError, answer, request};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Exchange, Told};
@@ -39,6 +39,17 @@ pub(super) enum Connection {
     },
 }
 
+/// Whether a server took a request that it refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Took {
+    /// Certainly not: it was refused before anything was done.
+    Not,
+    /// The refusal may concern the session, or what was asked.
+    Perhaps,
+    /// It concerns what was asked.
+    It,
+}
+
 impl Connection {
     /// Before the handshake.
     const LEGACY_UNOPENED: Self = Self::Legacy { version: OFFERED_LEGACY, names_version: true, session: None };
@@ -58,6 +69,31 @@ impl Connection {
         match self {
             Self::Modern => true,
             Self::Legacy { names_version, .. } => *names_version,
+        }
+    }
+
+    /// What a refusal over this connection says. A legacy server answers 404 to a session that is over,
+    /// and 400 to a request that lacks one; some answer 400 to both, and some 400 when a tool failed.
+    /// What a modern server means matters only if it turns out to be legacy now.
+    pub(super) fn took(&self, status: StatusCode, error: Option<&RemoteError>) -> Took {
+        if status.is_client_error() && error.is_some_and(RemoteError::is_modern) {
+            return Took::Not;
+        }
+        match (self, status) {
+            // Said of what was asked: a new connection would not change it.
+            (_, StatusCode::BAD_REQUEST) if error.is_some_and(|error| error.code == -32602) => Took::It,
+            (
+                Self::Modern,
+                StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_ACCEPTABLE
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ) => Took::Not,
+            (Self::Legacy { .. }, StatusCode::NOT_FOUND) => Took::Not,
+            (Self::Legacy { session: None, .. }, StatusCode::BAD_REQUEST) => Took::Not,
+            (Self::Legacy { session: Some(_), .. }, StatusCode::BAD_REQUEST) => Took::Perhaps,
+            _ => Took::It,
         }
     }
 

@@ -12,13 +12,12 @@ use ambit_live::credentials::Spendable;
 use ambit_mcp::era::Era;
 use ambit_mcp::headers;
 use ambit_mcp::upstream::listing::read_page;
-use ambit_mcp::upstream::{ListedTool, Page, RemoteError, Unusable, request};
+use ambit_mcp::upstream::{ListedTool, Page, Unusable, request};
 use ambit_model::server::Server;
-use http::StatusCode;
 use tokio::time::Instant;
 
 use super::McpUpstreams;
-use super::connection::Connection;
+use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::UpstreamFailure;
 use super::one::{Presented, Upstream, presented};
@@ -131,36 +130,22 @@ async fn one_page(exchange: &Exchange<'_>, cursor: Option<&str>, most: usize) ->
     match told {
         Told::Result(Ok(page), size) => Ok((page, size)),
         Told::Result(Err(why), _) => Err(Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why))),
-        Told::Error(error, status) if is_unheard(exchange.connection, status, Some(&error)) => {
-            Err(Stopped::Unheard(UpstreamFailure::remote(&upstream.slug, &error)))
+        Told::Error(error, status) => {
+            let failure = UpstreamFailure::remote(&upstream.slug, &error);
+            Err(stopped(exchange.connection.took(status, Some(&error)), failure))
         }
-        Told::Error(error, _) => Err(Stopped::Failed(UpstreamFailure::remote(&upstream.slug, &error))),
-        Told::Refused(status) if is_unheard(exchange.connection, status, None) => {
-            Err(Stopped::Unheard(UpstreamFailure::refused(&upstream.slug, status)))
+        Told::Refused(status) => {
+            let failure = UpstreamFailure::refused(&upstream.slug, status);
+            Err(stopped(exchange.connection.took(status, None), failure))
         }
-        Told::Refused(status) => Err(Stopped::Failed(UpstreamFailure::refused(&upstream.slug, status))),
     }
 }
 
-/// Whether a status proves that the request was not taken. A legacy server answers 404 to a session
-/// that is over, and 400 to a request that lacks one; with a session, 400 may be its way to say that
-/// the call failed, unless the error is one that only modern servers know. What a modern server means
-/// matters only if it turns out to be legacy now.
-pub(super) fn is_unheard(connection: &Connection, status: StatusCode, error: Option<&RemoteError>) -> bool {
-    if status.is_client_error() && error.is_some_and(RemoteError::is_modern) {
-        return true;
-    }
-    match connection {
-        Connection::Modern => matches!(
-            status,
-            StatusCode::BAD_REQUEST
-                | StatusCode::NOT_FOUND
-                | StatusCode::METHOD_NOT_ALLOWED
-                | StatusCode::NOT_ACCEPTABLE
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        ),
-        Connection::Legacy { session: Some(_), .. } => status == StatusCode::NOT_FOUND,
-        Connection::Legacy { session: None, .. } => matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND),
+/// A list may be asked for again, so a doubt is enough.
+fn stopped(took: Took, failure: UpstreamFailure) -> Stopped {
+    match took {
+        Took::Not | Took::Perhaps => Stopped::Unheard(failure),
+        Took::It => Stopped::Failed(failure),
     }
 }
 

@@ -363,6 +363,7 @@ fn legacy(state: &mut State, heard: &Heard, method: &str) -> Reply {
         }
         (_, "notifications/initialized") => Reply::http(202, "", ""),
         _ if heard.json().get("method").is_none() => Reply::http(202, "", ""),
+        (_, "ping") => Reply::result(heard, "{}"),
         (_, "server/discover") => Reply::error(heard, 200, -32601, "Method not found"),
         _ => tools(state, heard, method, ""),
     }

@@ -187,6 +187,27 @@ async fn a_refusal_that_may_be_the_tools_own_is_never_sent_twice() {
 }
 
 #[tokio::test]
+async fn a_server_that_answers_400_to_a_session_it_lost_is_recovered() {
+    // As the reference server does, even under the id of the request.
+    let scene = Scene::of(Kind::Legacy).await;
+    scene.call().await.unwrap();
+    scene.fake.restart(Kind::Legacy);
+    let refuse = |heard: &super::super::testing::Heard| {
+        let lost = heard.header("mcp-session-id") == Some("session-1");
+        lost.then(|| Reply::error(heard, 400, -32000, "Bad Request: No valid session ID provided"))
+    };
+    scene.fake.instead(refuse);
+    scene.call().await.unwrap();
+    let methods = scene.fake.methods();
+    assert_eq!(
+        methods[4..],
+        ["tools/call", "ping", "initialize", "notifications/initialized", "tools/list", "tools/call"]
+    );
+    scene.fake.restart(Kind::Legacy);
+    scene.upstreams.list(&scene.server, None, in_ms(5_000)).await.unwrap();
+}
+
+#[tokio::test]
 async fn versions_and_session_ids_of_a_handshake_are_checked() {
     let rows: [(&str, &str, Option<&str>); 7] = [
         ("2025-11-25", "", None),
