@@ -1,1 +1,17 @@
 //! Who is calling: resource server, authorization server, login, tokens.
+
+pub mod answer;
+pub mod authenticate;
+pub mod caller;
+pub mod challenge;
+pub mod external;
+pub mod jwks;
+pub mod mint;
+pub mod resource;
+pub mod signing;
+pub mod token;
+pub mod upkeep;
+pub mod verify;
+
+#[cfg(test)]
+mod testing;

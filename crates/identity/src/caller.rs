@@ -1,0 +1,202 @@
+//! The proof that a caller was verified. Its fields are private and it is made in one place, out of claims whose signature,
+//! issuer, audience and times were checked, held against the deployment and the revocations of one revision.
+//!
+//! Nothing here comes from a request's body, and nobody outside this room can make one.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ambit_live::deployment::Deployment;
+use ambit_model::{
+    Digest,
+    caller::{AgentFacts, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
+    event::Who,
+    ids::{AgentId, ClientId, GroupName, IssuerName, Millis, ToolsetSlug, UserKey},
+    revocation::{Dead, Scope},
+};
+use ambit_policy::CallerClass;
+use serde_json::Value;
+
+use crate::{
+    authenticate::Standing,
+    verify::{LEEWAY_MS, TokenFault},
+};
+
+/// What a token says once verified, before the deployment is asked. Does not depend on the revision.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) user: Option<UserClaims>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) client: ClientFacts,
+    pub(crate) scopes: TokenScopes,
+    pub(crate) declined: BTreeSet<ToolsetSlug>,
+    /// Who put the token together, if not the caller: `operator:<os user>`.
+    pub(crate) operator: Option<String>,
+    /// Outermost first.
+    pub(crate) actors: Vec<String>,
+    pub(crate) issued_at: Millis,
+    pub(crate) expires_at: Millis,
+    /// Stands for the token in the trail.
+    pub(crate) token: Digest,
+    /// Every scope whose revocation ends it.
+    pub(crate) reach: Vec<Scope>,
+}
+
+/// The person of a token.
+#[derive(Debug)]
+pub(crate) struct UserClaims {
+    pub(crate) key: UserKey,
+    pub(crate) groups: Groups,
+    pub(crate) claims: BTreeMap<String, Value>,
+}
+
+/// Where a person's groups stand.
+#[derive(Debug)]
+pub(crate) enum Groups {
+    /// With the local account, in the deployment.
+    OfAccount,
+    /// In the token, mapped by the issuer's rules.
+    Mapped(BTreeSet<GroupName>),
+}
+
+/// Why a verified token is no caller now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotNow {
+    /// Its time is over, or what it names is not there (any more).
+    Fault(TokenFault),
+    /// A scope of it was revoked or is blocked.
+    Dead(Dead),
+}
+
+/// A verified caller, good for one endpoint and one revision. Cheap to share.
+#[derive(Debug)]
+pub struct Caller {
+    verified: Arc<Verified>,
+    class: CallerClass,
+    user_text: Option<String>,
+    valid_until: Millis,
+}
+
+impl Caller {
+    /// The one place a caller is made.
+    pub(crate) fn establish(verified: Arc<Verified>, standing: &Standing<'_>, now_ms: Millis) -> Result<Self, NotNow> {
+        if let Some((_, dead)) = standing.revocations.judge(&verified.reach, verified.issued_at) {
+            return Err(NotNow::Dead(dead));
+        }
+        let facts = facts(&verified, standing.deployment).map_err(NotNow::Fault)?;
+        let agent_ends = facts.agent().map_or(Millis::MAX, |agent| agent.expires_at);
+        let caller = Self {
+            user_text: facts.user().map(|user| user.key.to_string()),
+            class: standing.judge.class(&facts),
+            valid_until: verified.expires_at.saturating_add(LEEWAY_MS).min(agent_ends),
+            verified,
+        };
+        caller.still_valid(now_ms).map_err(NotNow::Fault)?;
+        Ok(caller)
+    }
+
+    /// Compares the times that run out by themselves.
+    pub(crate) fn still_valid(&self, now_ms: Millis) -> Result<(), TokenFault> {
+        if now_ms < self.valid_until {
+            return Ok(());
+        }
+        let token_over = now_ms >= self.verified.expires_at.saturating_add(LEEWAY_MS);
+        Err(if token_over { TokenFault::Expired } else { TokenFault::AgentExpired })
+    }
+
+    pub(crate) fn verified(&self) -> &Arc<Verified> {
+        &self.verified
+    }
+
+    /// Everything a standing decision may read.
+    pub fn facts(&self) -> &CallerFacts {
+        self.class.facts()
+    }
+
+    /// The class decisions are remembered under, resolved against the judge of the revision it was verified at.
+    pub fn class(&self) -> &CallerClass {
+        &self.class
+    }
+
+    /// The client software.
+    pub fn client_id(&self) -> &ClientId {
+        &self.verified.client.id
+    }
+
+    /// The start of the second the token was issued in.
+    pub fn issued_at(&self) -> Millis {
+        self.verified.issued_at
+    }
+
+    /// The token's `exp`.
+    pub fn expires_at(&self) -> Millis {
+        self.verified.expires_at
+    }
+
+    /// Stands for the token in the trail: a digest of its issuer and id.
+    pub fn token_digest(&self) -> Digest {
+        self.verified.token
+    }
+
+    /// Every scope whose revocation ends this caller; for long replies that outlive a comparison.
+    pub fn scopes_for_revocation(&self) -> &[Scope] {
+        &self.verified.reach
+    }
+
+    /// The actor chain, outermost first. Empty for a person alone or an agent on its own.
+    pub fn actors(&self) -> &[String] {
+        &self.verified.actors
+    }
+
+    /// Who, as the trail writes it down. Borrows everything.
+    pub fn who(&self) -> Who<'_> {
+        Who {
+            user: self.user_text.as_deref().map(Cow::Borrowed),
+            agent: self.verified.agent.as_ref().map(|agent| Cow::Borrowed(agent.as_str())),
+            client: Cow::Borrowed(self.verified.client.id.as_str()),
+            assurance: self.verified.client.assurance.as_str(),
+            actors: Cow::Borrowed(&self.verified.actors),
+            token: self.verified.token,
+        }
+    }
+}
+
+/// What the deployment says about the people and agents of a token: groups, owner, expiry. Not declared is not there.
+fn facts(verified: &Verified, deployment: &Deployment) -> Result<CallerFacts, TokenFault> {
+    if verified.operator.is_some() && !deployment.operator_may_mint {
+        return Err(TokenFault::OperatorMint);
+    }
+    let user = verified.user.as_ref().map(|user| user_facts(user, deployment)).transpose()?;
+    let agent = verified.agent.as_ref().map(|id| {
+        let agent = deployment.agents.get(id).ok_or(TokenFault::UnknownAgent)?;
+        Ok(AgentFacts { id: id.clone(), owner: agent.owner.clone(), expires_at: agent.expires_at })
+    });
+    let principal = match (user, agent.transpose()?) {
+        (Some(user), None) => Principal::Person { user },
+        (None, Some(agent)) => Principal::Agent { agent },
+        (Some(user), Some(agent)) => Principal::Delegated { user, agent },
+        (None, None) => return Err(TokenFault::Nobody),
+    };
+    Ok(CallerFacts {
+        principal,
+        client: verified.client.clone(),
+        scopes: verified.scopes.clone(),
+        declined: verified.declined.clone(),
+        operator: verified.operator.clone(),
+    })
+}
+
+fn user_facts(user: &UserClaims, deployment: &Deployment) -> Result<UserFacts, TokenFault> {
+    let groups = match &user.groups {
+        Groups::Mapped(groups) => groups.clone(),
+        Groups::OfAccount => {
+            let account = deployment.accounts.get(&user.key.subject);
+            let account = account.filter(|_| user.key.issuer == IssuerName::local());
+            account.ok_or(TokenFault::UnknownAccount)?.groups.clone()
+        }
+    };
+    Ok(UserFacts { key: user.key.clone(), groups, claims: user.claims.clone() })
+}
