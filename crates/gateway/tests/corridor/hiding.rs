@@ -107,3 +107,26 @@ async fn what_is_listed_is_what_can_be_called() {
         }
     }
 }
+
+/// Times are taken in turns, so that whatever else the machine does falls on both.
+#[tokio::test]
+async fn a_hidden_tool_takes_as_long_as_an_absent_one() {
+    let room = Room::new().await;
+    let token = room.alice();
+    let mut took = [Vec::new(), Vec::new()];
+    for round in 0..600 {
+        for (which, name) in ["delete-thing", "absent-thing"].into_iter().enumerate() {
+            let started = std::time::Instant::now();
+            room.call(&token, name, json!({"id": "1"})).await;
+            if round >= 100 {
+                took[which].push(started.elapsed());
+            }
+        }
+    }
+    let [hidden, absent] = took.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    let ratio = hidden / absent;
+    assert!((0.6..1.67).contains(&ratio), "{hidden} s hidden, {absent} s absent");
+}

@@ -11,4 +11,5 @@ mod failing;
 mod hiding;
 mod leaving;
 mod legacy;
+mod reaching;
 mod refusing;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ambit_egress::{Client, EgressRules, Roots};
-use ambit_gateway::{Gateway, GatewayParts, Settings};
+use ambit_gateway::{Gateway, GatewayParts, Settings, mcp::McpUpstreams};
 use ambit_identity::{
     authenticate::Authenticator,
     jwks::Jwks,
@@ -42,15 +42,27 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
-use crate::upstream::Upstream;
+use crate::upstream::{Act, Upstream};
 
 /// The time of the tests, at the start of a second.
 pub const T0: Millis = 1_800_000_000_000;
 
 /// What the API is reached with.
 pub const SECRET: &str = "s3cret-of-the-api";
+
+/// What the MCP server lists.
+pub const PEER_TOOLS: &str = concat!(
+    r#"{"name":"get-report","description":"Gets a report","inputSchema":{"type":"object","properties":{"#,
+    r#""region":{"type":"string","x-mcp-header":"Region"},"count":{"type":"number"}}},"annotations":{"readOnlyHint":true}},"#,
+    r#"{"name":"create-report","description":"Creates a report","inputSchema":{"type":"object"}}"#
+);
+
+/// What it answers.
+pub const PEER_RESULT: &str =
+    r#"{"resultType":"complete","z":1.10,"content":[{"type":"text","text":"hi","own":{"b":1,"a":2}}]}"#;
 
 pub const MODERN: &str = "2026-07-28";
 pub const LEGACY: &str = "2025-11-25";
@@ -59,6 +71,8 @@ pub struct Room {
     pub gateway: Gateway,
     pub live: Live,
     pub upstream: Upstream,
+    /// The MCP server `up`, published at `/mcp/up`.
+    pub peer: Upstream,
     pub clock: Clock,
     signing: Arc<Signing>,
     router: Router,
@@ -101,11 +115,24 @@ impl Room {
         let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(T0);
-        let deployment = deployment();
-        let server = deployment.servers.values().next().unwrap();
-        let catalogue = catalogue(server, &format!("http://{}", upstream.address));
+        let peer = Upstream::start().await;
+        peer.will(Act::Mcp { tools: PEER_TOOLS.into(), result: PEER_RESULT.into() });
+        let deployment = deployment(&format!("http://{}/rpc", peer.address));
+        let egress = Client::new(&ambit_egress::Settings {
+            rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
+            roots: Roots::native(),
+            ..ambit_egress::Settings::default()
+        })
+        .unwrap();
+        let mcp = McpUpstreams::new(egress.clone());
+        let up = &deployment.servers["up"];
+        let listed = mcp.list(up, None, Instant::now() + Duration::from_secs(10)).await.unwrap();
+        let catalogues = [
+            catalogue(&deployment.servers["api"], &format!("http://{}", upstream.address)),
+            ServerCatalogue::from_mcp(up, listed.tools, listed.left_out, T0),
+        ];
         let mut lock = Lock::default();
-        for tool in catalogue.tools.values() {
+        for tool in catalogues.iter().flat_map(|catalogue| catalogue.tools.values()) {
             lock.accept(tool.id().clone(), tool.pin());
         }
         let credentials =
@@ -120,7 +147,7 @@ impl Room {
         let live = Live::open(Parts {
             deployment,
             lock,
-            servers: vec![Arc::new(catalogue)],
+            servers: catalogues.into_iter().map(Arc::new).collect(),
             credentials,
             store: Store::open(&store).await.unwrap(),
             trail,
@@ -129,20 +156,13 @@ impl Room {
         })
         .await
         .unwrap();
-        let egress = Client::new(&ambit_egress::Settings {
-            rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
-            roots: Roots::native(),
-            ..ambit_egress::Settings::default()
-        })
-        .unwrap();
         let signing = Arc::new(Signing::open(&directory.path().join("tokens"), T0).unwrap());
         let authenticator = Authenticator::new(Arc::clone(&signing), Arc::new(Jwks::new(egress.clone())));
-        let mcp = ambit_gateway::mcp::McpUpstreams::new(egress.clone());
         let parts = GatewayParts { live: live.clone(), authenticator: Arc::new(authenticator), egress, mcp, settings };
         let gateway = Gateway::new(parts);
         let doors = ambit_gateway::doors::Settings { public_url: "https://gw.example".into(), ..Default::default() };
         let router = gateway.router().layer(gateway.doors(&doors).unwrap());
-        Self { gateway, live, upstream, clock, signing, router, directory }
+        Self { gateway, live, upstream, peer, clock, signing, router, directory }
     }
 
     /// A token of a local account at a client, for some toolsets, at the default endpoint.
@@ -214,7 +234,7 @@ impl Room {
     /// Has the API answer at another address from now on.
     pub async fn move_api_to(&self, base_url: &str) {
         let deployment = Arc::clone(&self.live.current().deployment);
-        let moved = catalogue(deployment.servers.values().next().unwrap(), base_url);
+        let moved = catalogue(&deployment.servers["api"], base_url);
         self.live.replace_server(Arc::new(moved)).await.unwrap();
     }
 
@@ -343,13 +363,13 @@ pub fn legacy(token: &str, session: Option<&str>, method: &str, params: Option<V
     request.body(Body::from(body.to_string())).unwrap()
 }
 
-fn endpoint(slug: &str, path: &str, prefix: bool) -> Endpoint {
+fn endpoint(slug: &str, path: &str, server: &str, prefix: bool) -> Endpoint {
     Endpoint {
         slug: EndpointSlug::parse(slug).unwrap(),
         path: path.into(),
         resource: format!("https://gw.example{path}"),
         title: format!("The {slug} tools"),
-        servers: vec![ServerSlug::parse("api").unwrap()],
+        servers: vec![ServerSlug::parse(server).unwrap()],
         prefix,
         issuer: EndpointIssuer::Embedded { issuer: format!("https://gw.example/as/{slug}") },
     }
@@ -433,14 +453,23 @@ fn grant(id: &str, user: &str, toolset: &str) -> Grant {
 }
 
 /// Alice holds reads and writes, bob only reads; nobody holds what destroys, until it is revealed.
-fn deployment() -> Deployment {
+fn deployment(peer_url: &str) -> Deployment {
     let account =
         |name: &str| (Subject::parse(name).unwrap(), Account { display_name: name.into(), groups: BTreeSet::new() });
-    let server = server();
+    let peer = Server {
+        slug: ServerSlug::parse("up").unwrap(),
+        upstream: Reached::Mcp { url: peer_url.into() },
+        credentials: Credentials::default(),
+        ..server()
+    };
     Deployment {
         public_url: "https://gw.example".into(),
-        endpoints: vec![endpoint("default", "/mcp", false), endpoint("other", "/mcp/other", true)],
-        servers: [(server.slug.clone(), server)].into(),
+        endpoints: vec![
+            endpoint("default", "/mcp", "api", false),
+            endpoint("other", "/mcp/other", "api", true),
+            endpoint("up", "/mcp/up", "up", false),
+        ],
+        servers: [server(), peer].into_iter().map(|server| (server.slug.clone(), server)).collect(),
         issuers: BTreeMap::new(),
         accounts: [account("alice"), account("bob")].into(),
         agents: BTreeMap::new(),
@@ -448,9 +477,15 @@ fn deployment() -> Deployment {
             toolset("reads", &["api/*"], &[Effect::Read]),
             toolset("writes", &["api/*"], &[Effect::Write]),
             toolset("destroys", &["api/delete-thing"], &[]),
+            toolset("reports", &["up/*"], &[]),
         ]
         .into(),
-        grants: vec![grant("g1", "alice", "reads"), grant("g2", "alice", "writes"), grant("g3", "bob", "reads")],
+        grants: vec![
+            grant("g1", "alice", "reads"),
+            grant("g2", "alice", "writes"),
+            grant("g3", "bob", "reads"),
+            grant("g4", "alice", "reports"),
+        ],
         ceilings: ClientCeilings { default: Ceiling::Everything, ..ClientCeilings::default() },
         clients: Vec::new(),
         operator_may_mint: true,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -26,6 +27,13 @@ pub enum Act {
     Held(String),
     /// Closes without a word.
     Close,
+    /// Speaks modern MCP: these tools, and this result for every call.
+    Mcp {
+        /// The tools, as listed.
+        tools: String,
+        /// The result of a call.
+        result: String,
+    },
 }
 
 #[derive(Clone)]
@@ -80,6 +88,13 @@ impl Upstream {
         tokio::time::timeout(Duration::from_secs(10), self.shared.arrived.notified()).await.unwrap();
     }
 
+    /// The requests for one MCP method.
+    pub fn asked(&self, method: &str) -> Vec<String> {
+        let mut asked = self.seen();
+        asked.retain(|request| request.contains(&format!("\"method\":\"{method}\"")));
+        asked
+    }
+
     /// Every request so far, as it came.
     pub fn seen(&self) -> Vec<String> {
         self.shared.seen.lock().unwrap().clone()
@@ -96,7 +111,7 @@ impl Drop for Shared {
 
 async fn serve(mut stream: TcpStream, shared: &Shared) {
     while let Some(request) = read(&mut stream).await {
-        shared.seen.lock().unwrap().push(request);
+        shared.seen.lock().unwrap().push(request.clone());
         shared.arrived.notify_one();
         let act = shared.act.lock().unwrap().clone();
         match act {
@@ -118,6 +133,23 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
                 }
             }
             Act::Close => return,
+            Act::Mcp { tools, result } => {
+                let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+                let Ok(asked) = serde_json::from_str::<Value>(body) else { return };
+                let caching = r#""ttlMs":0,"cacheScope":"private""#;
+                let result = match asked["method"].as_str() {
+                    Some("server/discover") => format!(
+                        r#"{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},{caching}}}"#
+                    ),
+                    Some("tools/list") => format!(r#"{{"resultType":"complete","tools":[{tools}],{caching}}}"#),
+                    Some("tools/call") => result,
+                    _ => return,
+                };
+                let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, asked["id"]);
+                if stream.write_all(&json(200, &answer)).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 }
