@@ -90,7 +90,7 @@ impl Default for Settings {
             list_ttl: Duration::from_secs(30),
             session_life: Duration::from_hours(7 * 24),
             refusals: RefusalRate { per_second: 10, burst: 100 },
-            running: 4_096,
+            running: 16_384,
             listings: mcp::Settings::default(),
         }
     }

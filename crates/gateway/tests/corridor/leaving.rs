@@ -100,3 +100,49 @@ async fn a_client_that_leaves_after_the_answer_changes_nothing() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(room.requests().len(), 2);
 }
+
+/// A request over a real connection, which closes once the upstream has it.
+#[expect(clippy::disallowed_methods, reason = "a client of the test")]
+async fn hang_up(room: &Room, request: Request<Body>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = room.router();
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", head.method, head.uri).into_bytes();
+    for (name, value) in &head.headers {
+        bytes.extend_from_slice(format!("{name}: {}\r\n", value.to_str().unwrap()).as_bytes());
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    tokio::io::AsyncWriteExt::write_all(&mut stream, &bytes).await.unwrap();
+    room.upstream.arrived().await;
+    drop(stream);
+    // The server has to notice before it goes itself.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_closed_connection_cancels_a_modern_read_alone() {
+    let room = Room::new().await;
+    let token = room.alice();
+    let session = room.session(&token).await;
+    let handshake = room.requests().len();
+    room.upstream.will(Act::Hang);
+    hang_up(&room, call(&token, "list-things", &json!({}))).await;
+    let events = room.requests_when(handshake + 2).await;
+    assert_eq!(events[handshake + 1]["result"], "cancelled");
+
+    room.upstream.will(Act::Held(r#"{"ok":true}"#.into()));
+    let params = json!({"name": "list-things", "arguments": {}});
+    hang_up(&room, legacy(&token, Some(&session), "tools/call", Some(params))).await;
+    hang_up(&room, call(&token, "create-thing", &json!({"name": "x"}))).await;
+    room.upstream.release_all();
+    let events = room.requests_when(handshake + 6).await;
+    let outcomes: Vec<_> = events[handshake + 2..].iter().filter(|event| event["event"] == "outcome").collect();
+    assert_eq!(outcomes.len(), 2);
+    assert!(outcomes.iter().all(|outcome| outcome["executed"] == "yes" && outcome["result"] == "ok"), "{outcomes:?}");
+}

@@ -201,6 +201,10 @@ impl Room {
         async move { router.oneshot(request).await.unwrap().status() }
     }
 
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(base("GET", path).body(Body::empty()).unwrap()).await
     }
