@@ -8,6 +8,7 @@ mod class;
 mod decide;
 mod explain;
 mod facts;
+mod held;
 mod index;
 mod judge;
 mod rules;

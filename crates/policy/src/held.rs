@@ -1,0 +1,142 @@
+//! Which toolsets a person holds at this moment: what consent may offer and a refresh may keep. Entitlement only; what a
+//! call may do is decided by the judge, tool by tool, whatever stands here.
+
+use ambit_model::ids::{Millis, ToolsetSlug};
+
+use crate::{class::CallerClass, judge::Judge, validity::Horizon};
+
+impl Judge {
+    /// The toolsets the person of a class holds by a live grant or reveal, did not decline, and the client's ceiling
+    /// admits; ascending. The scopes of the token are not looked at. Nobody behind the class: none.
+    pub fn held_toolsets(&self, class: &CallerClass, now_ms: Millis) -> Vec<ToolsetSlug> {
+        let own = self.own(class);
+        let Some(user) = &own.0.user else { return Vec::new() };
+        let index = self.index();
+        let mut horizon = Horizon::new(now_ms);
+        let mut by_grant = |toolset| {
+            user.grants
+                .of(toolset)
+                .filter_map(|number| index.grant(number))
+                .any(|grant| horizon.within(grant.starts_at, grant.expires_at))
+        };
+        let mut held: Vec<_> = user.grants.toolsets().filter(|toolset| by_grant(*toolset)).collect();
+        let mut by_reveal = |toolset| {
+            user.reveals
+                .of(toolset)
+                .filter_map(|number| index.reveal(number))
+                .any(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
+        };
+        held.extend(user.reveals.toolsets().filter(|toolset| by_reveal(*toolset)));
+        held.sort_unstable();
+        held.dedup();
+        held.retain(|toolset| own.0.ceiling.leaves(*toolset) && user.declined.binary_search(toolset).is_err());
+        held.into_iter().filter_map(|toolset| index.toolset(toolset)).map(|entry| entry.slug.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ambit_model::{
+        caller::{Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
+        ceiling::{Ceiling, ClientCeilings},
+        grant::{Grant, GrantOrigin, GrantSubject, Reveal},
+        ids::{ClientId, GrantId, GroupName, UserKey},
+        toolset::Toolset,
+    };
+
+    use super::*;
+    use crate::JudgeInput;
+
+    fn slug(text: &str) -> ToolsetSlug {
+        ToolsetSlug::parse(text).unwrap()
+    }
+
+    fn grant(subject: GrantSubject, toolset: &str, (starts_at, expires_at): (Millis, Millis)) -> Grant {
+        Grant {
+            id: GrantId::parse("g").unwrap(),
+            subject,
+            toolset: slug(toolset),
+            reason: String::new(),
+            approved_by: None,
+            starts_at,
+            expires_at,
+            origin: GrantOrigin::Config,
+        }
+    }
+
+    fn alice(groups: &[&str]) -> CallerFacts {
+        let user = UserFacts {
+            key: UserKey::local("alice").unwrap(),
+            groups: groups.iter().map(|name| GroupName::parse(name).unwrap()).collect(),
+            claims: std::collections::BTreeMap::new(),
+        };
+        CallerFacts {
+            principal: Principal::Person { user },
+            client: ClientFacts { id: ClientId::parse("c").unwrap(), assurance: Assurance::Cimd },
+            scopes: TokenScopes::Toolsets(BTreeSet::new()),
+            declined: BTreeSet::new(),
+            operator: None,
+        }
+    }
+
+    fn judge(ceiling: Ceiling) -> Judge {
+        let toolset = |name| Toolset { slug: slug(name), title: String::new(), tools: Vec::new(), effects: Vec::new() };
+        let user = GrantSubject::User(UserKey::local("alice").unwrap());
+        let staff = GrantSubject::Group(GroupName::parse("staff").unwrap());
+        let reveal = Reveal {
+            id: GrantId::parse("r").unwrap(),
+            user: UserKey::local("alice").unwrap(),
+            client: ClientId::parse("c").unwrap(),
+            agent: None,
+            toolset: slug("revealed"),
+            reason: String::new(),
+            approved_by: None,
+            starts_at: 0,
+            expires_at: 15,
+        };
+        Judge::build(JudgeInput {
+            toolsets: ["own", "late", "group", "revealed", "nobodys"].map(toolset).to_vec(),
+            grants: vec![
+                grant(user.clone(), "own", (0, 20)),
+                grant(user, "late", (15, 30)),
+                grant(staff, "group", (0, 20)),
+            ],
+            reveals: vec![reveal],
+            ceilings: ClientCeilings { default: ceiling, ..ClientCeilings::default() },
+            ..JudgeInput::default()
+        })
+        .unwrap()
+    }
+
+    fn held(judge: &Judge, facts: &CallerFacts, now: Millis) -> Vec<String> {
+        judge.held_toolsets(&judge.class(facts), now).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn grants_and_reveals_count_while_they_live() {
+        let judge = judge(Ceiling::Everything);
+        assert_eq!(held(&judge, &alice(&["staff"]), 10), ["group", "own", "revealed"]);
+        assert_eq!(held(&judge, &alice(&[]), 15), ["late", "own"]);
+        assert!(held(&judge, &alice(&["staff"]), 30).is_empty());
+    }
+
+    #[test]
+    fn ceiling_and_refusal_take_away_and_an_agent_holds_nothing_here() {
+        let only = judge(Ceiling::Only([slug("own"), slug("nobodys")].into()));
+        assert_eq!(held(&only, &alice(&["staff"]), 10), ["own"]);
+        let all = judge(Ceiling::Everything);
+        let mut facts = alice(&["staff"]);
+        facts.declined = [slug("own")].into();
+        assert_eq!(held(&all, &facts, 10), ["group", "revealed"]);
+        let user = UserKey::local("alice").unwrap();
+        let agent = ambit_model::caller::AgentFacts {
+            id: ambit_model::ids::AgentId::parse("bot").unwrap(),
+            owner: user,
+            expires_at: 100,
+        };
+        facts.principal = Principal::Agent { agent };
+        assert!(held(&all, &facts, 10).is_empty());
+    }
+}
