@@ -114,6 +114,7 @@ from refresh_tokens t join families f on f.id = t.family where t.hash = $1";
 const LIST_BY_USER: &str = "
 select * from families where user_key = $1 and revoked_at is null order by created_at desc, id";
 const UPDATE_TOOLSETS: &str = "update families set toolsets = $2 where id = $1 and revoked_at is null";
+const UPDATE_CHOICE: &str = "update families set toolsets = $2, details = $3 where id = $1 and revoked_at is null";
 /// Writing the family's row first makes every rotation, and every end, of one family take turns on either engine.
 const HOLD: &str = "
 update families set last_used_at = case when last_used_at < $3 then $3 else last_used_at end
@@ -203,6 +204,14 @@ pub async fn list_by_user(source: impl Source, user: &UserKey) -> Result<Vec<Fam
 /// [`StoreError`].
 pub async fn update_toolsets(tx: &mut Tx, id: &str, toolsets: &[ToolsetSlug]) -> Result<bool, StoreError> {
     Ok(tx.execute(UPDATE_TOOLSETS, args![id, json("toolsets", &toolsets)?]).await? == 1)
+}
+
+/// The same, together with what the caller keeps of the authorization.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn update_choice(tx: &mut Tx, id: &str, toolsets: &[ToolsetSlug], details: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(UPDATE_CHOICE, args![id, json("toolsets", &toolsets)?, details]).await? == 1)
 }
 
 /// Shows a refresh token for its client. Exactly one of any number of calls at once is [`Rotation::Fresh`]. Commit whatever

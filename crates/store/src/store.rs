@@ -57,7 +57,13 @@ impl Store {
         let pool = connect::open(url).await?;
         let connect = |source| OpenError::Connect { url: url.clone(), source };
         let store = Self {
-            shared: Arc::new(Shared { pool, revision: watch::Sender::new(0), opened, confirmed: AtomicU64::new(0), reachable: AtomicBool::new(true) }),
+            shared: Arc::new(Shared {
+                pool,
+                revision: watch::Sender::new(0),
+                opened,
+                confirmed: AtomicU64::new(0),
+                reachable: AtomicBool::new(true),
+            }),
         };
         let mut tx = store.begin().await.map_err(connect)?;
         migrate::run(&mut tx).await?;
