@@ -8,6 +8,7 @@ pub mod external;
 pub mod jwks;
 pub mod mint;
 pub mod resource;
+pub mod server;
 pub mod signing;
 pub mod token;
 pub mod upkeep;

@@ -1,0 +1,90 @@
+//! The parameters of a request, from its query or its form body: bounded, and none read from between two of one name.
+
+/// Most parameters of a request.
+const MOST: usize = 128;
+
+/// Parameters, decoded.
+pub(crate) struct Fields(Vec<(String, String)>);
+
+/// Why parameters cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FieldError {
+    /// RFC 6749 §3.1 and §3.2: never more than once.
+    #[error("parameter `{0}` is there more than once: send it once")]
+    Repeated(&'static str),
+    /// It has to be there.
+    #[error("parameter `{0}` is missing")]
+    Missing(&'static str),
+    /// A flood.
+    #[error("there are more than {MOST} parameters: send fewer")]
+    TooMany,
+    /// Another kind of body.
+    #[error("the body is not a form: send `content-type: application/x-www-form-urlencoded`")]
+    NotForm,
+}
+
+impl Fields {
+    /// Reads a query string or the bytes of a form.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, FieldError> {
+        let pairs = url::form_urlencoded::parse(text).take(MOST + 1).map(|(k, v)| (k.into_owned(), v.into_owned()));
+        let pairs: Vec<_> = pairs.collect();
+        if pairs.len() > MOST { Err(FieldError::TooMany) } else { Ok(Self(pairs)) }
+    }
+
+    /// Reads a form body, if it says that it is one.
+    pub(crate) fn of_form(headers: &http::HeaderMap, body: &[u8]) -> Result<Self, FieldError> {
+        let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let kind = kind.split(';').next().unwrap_or("").trim();
+        if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Self::parse(body)
+        } else {
+            Err(FieldError::NotForm)
+        }
+    }
+
+    /// The value of a parameter. One without a value counts as left out (RFC 6749 §3.1).
+    pub(crate) fn one(&self, name: &'static str) -> Result<Option<&str>, FieldError> {
+        let mut values = self.all(name);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(FieldError::Repeated(name));
+        }
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
+    /// The value of a parameter that has to be there.
+    pub(crate) fn required(&self, name: &'static str) -> Result<&str, FieldError> {
+        self.one(name)?.ok_or(FieldError::Missing(name))
+    }
+
+    /// Every value of a parameter that may be repeated.
+    pub(crate) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_parameter_has_no_value() {
+        let fields = Fields::parse(b"a=1&b=2&a=3&c=&r=x&r=y").unwrap();
+        assert_eq!(fields.one("a"), Err(FieldError::Repeated("a")));
+        assert_eq!(fields.one("b"), Ok(Some("2")));
+        assert_eq!((fields.one("c"), fields.one("d")), (Ok(None), Ok(None)));
+        assert_eq!(fields.required("c"), Err(FieldError::Missing("c")));
+        assert_eq!(fields.all("r").collect::<Vec<_>>(), ["x", "y"]);
+        assert!(matches!(Fields::parse("a=1&".repeat(200).as_bytes()), Err(FieldError::TooMany)));
+    }
+
+    #[test]
+    fn only_a_form_is_read_as_one() {
+        let mut headers = http::HeaderMap::new();
+        assert!(matches!(Fields::of_form(&headers, b"a=1"), Err(FieldError::NotForm)));
+        headers.insert("content-type", "application/x-www-form-urlencoded; charset=utf-8".parse().unwrap());
+        assert_eq!(Fields::of_form(&headers, b"a=1").unwrap().one("a"), Ok(Some("1")));
+        headers.insert("content-type", "text/plain".parse().unwrap());
+        assert!(Fields::of_form(&headers, b"a=1").is_err());
+    }
+}

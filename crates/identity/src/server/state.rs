@@ -1,0 +1,174 @@
+//! What the handlers share, and the place a request is about: one endpoint's issuer on one snapshot.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use ambit_live::{Live, Snapshot, recorder::Deed};
+use ambit_model::{
+    endpoint::{Endpoint, EndpointIssuer},
+    ids::{EndpointSlug, Millis},
+    secret::{Secret, SecretRef},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{client::document::Documents, failure::Down, limits::PerSource, password::Hashing, throttle::Throttle};
+use crate::signing::Signing;
+
+/// Answers for one reference to a secret, from what was resolved at start or reload. `None` if there is none.
+pub type SecretReader = Arc<dyn Fn(&SecretRef) -> Option<Secret> + Send + Sync>;
+
+/// What the authorization server is made of.
+pub struct ServerParts {
+    /// The snapshot, the store, the keys, the recorder.
+    pub live: Live,
+    /// The keys that sign access tokens.
+    pub signing: Arc<Signing>,
+    /// Fetches client metadata documents, whose URLs come from strangers: a client of `EgressRules::public_only`.
+    pub egress: ambit_egress::Client,
+    /// Secrets of configured clients.
+    pub secrets: SecretReader,
+    /// Bounds.
+    pub settings: Settings,
+}
+
+impl std::fmt::Debug for ServerParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerParts").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Bounds per source address. Each is a burst that comes back within the named time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Dynamic registrations per hour.
+    pub registrations_per_hour: NonZeroU32,
+    /// Dynamic registrations per hour, from all sources together: what an attacker with many addresses can fill.
+    pub all_registrations_per_hour: NonZeroU32,
+    /// Client documents fetched per minute.
+    pub documents_per_minute: NonZeroU32,
+    /// Authorization requests per minute that have to wait for a login or consent. Each is a row for ten minutes.
+    pub waiting_per_minute: NonZeroU32,
+    /// Passwords tried per minute, over all accounts.
+    pub logins_per_minute: NonZeroU32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let bound = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        Self {
+            registrations_per_hour: bound(60),
+            all_registrations_per_hour: bound(1000),
+            documents_per_minute: bound(30),
+            waiting_per_minute: bound(300),
+            logins_per_minute: bound(30),
+        }
+    }
+}
+
+/// Shared by every handler.
+pub(crate) struct Server {
+    pub(crate) live: Live,
+    pub(crate) signing: Arc<Signing>,
+    pub(crate) secrets: SecretReader,
+    pub(crate) documents: Documents,
+    registrations: PerSource,
+    all_registrations: PerSource,
+    pub(crate) waiting: PerSource,
+    pub(crate) logins: PerSource,
+    pub(crate) throttle: Throttle,
+    pub(crate) hashing: Hashing,
+}
+
+impl Server {
+    pub(crate) fn new(parts: ServerParts) -> Self {
+        let ServerParts { live, signing, egress, secrets, settings } = parts;
+        let clock = live.clock().clone();
+        let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
+        Self {
+            documents: Documents::new(egress, PerSource::new(&clock, settings.documents_per_minute, minute)),
+            registrations: PerSource::new(&clock, settings.registrations_per_hour, hour),
+            all_registrations: PerSource::new(&clock, settings.all_registrations_per_hour, hour),
+            waiting: PerSource::new(&clock, settings.waiting_per_minute, minute),
+            logins: PerSource::new(&clock, settings.logins_per_minute, minute),
+            throttle: Throttle::new(),
+            hashing: Hashing::new(),
+            live,
+            signing,
+            secrets,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.live.clock().now()
+    }
+
+    /// Lets one registration of a source through.
+    ///
+    /// # Errors
+    /// For how many seconds to wait.
+    pub(crate) fn admit_registration(&self, source: IpAddr) -> Result<(), u64> {
+        self.registrations.admit(source)?;
+        self.all_registrations.admit(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+
+    /// 256 random bits as text: codes, tokens, session ids, the ids of pending requests.
+    pub(crate) fn secret_text(&self) -> Result<String, Down> {
+        Ok(URL_SAFE_NO_PAD.encode(self.live.keys().random::<32>()?))
+    }
+
+    /// 128 random bits as text: ids that are no secret.
+    pub(crate) fn id_text(&self) -> Result<String, Down> {
+        Ok(URL_SAFE_NO_PAD.encode(self.live.keys().random::<16>()?))
+    }
+
+    /// Whether pages are reached over TLS, so that their cookies may say so.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.live.current().deployment.public_url.starts_with("https://")
+    }
+
+    /// Writes an act down; what it says must not happen otherwise.
+    pub(crate) async fn record(&self, deed: Deed<'_>) -> Result<(), Down> {
+        self.live.recorder().act(deed).await.map_err(|error| {
+            tracing::error!(%error, "an act could not be recorded, so it did not happen");
+            Down::Trail
+        })
+    }
+
+    /// Lets requests of this node see what was just committed; other nodes learn of it within a second.
+    pub(crate) async fn settle(&self) {
+        if let Err(error) = self.live.refresh().await {
+            tracing::warn!(%error, "a change was committed and is not seen here yet");
+        }
+    }
+}
+
+/// One endpoint with the embedded issuer, on the snapshot of one request.
+pub(crate) struct Place {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) issuer: String,
+}
+
+impl Place {
+    /// The place of `/as/<slug>/…`; `None` if no endpoint of this name has its tokens made here.
+    pub(crate) fn find(server: &Server, slug: &str) -> Option<Self> {
+        let snapshot = server.live.current();
+        let slug = EndpointSlug::parse(slug).ok()?;
+        let endpoint = snapshot.deployment.endpoint(&slug)?.clone();
+        let EndpointIssuer::Embedded { issuer } = &endpoint.issuer else { return None };
+        Some(Self { issuer: issuer.clone(), endpoint, snapshot })
+    }
+
+    /// Whether `resource` (RFC 8707) names this endpoint. A trailing slash is how some clients write a URL.
+    pub(crate) fn is_resource(&self, resource: &str) -> bool {
+        let canonical = |text: &str| {
+            let url = url::Url::parse(text).ok().filter(|url| url.fragment().is_none())?;
+            Some(url.as_str().trim_end_matches('/').to_owned())
+        };
+        canonical(resource).is_some_and(|asked| Some(asked) == canonical(&self.endpoint.resource))
+    }
+}

@@ -1,0 +1,30 @@
+//! What every handler reads of a request before its body: the source address and the headers.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, request::Parts};
+
+/// The address a request came from, as the outermost layer decided it (`trusted_proxies` are the only source of another
+/// than the peer's). That layer puts it into the request's extensions; without it every request comes from one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source(pub IpAddr);
+
+/// Who knocks.
+pub(crate) struct Visitor {
+    pub(crate) source: IpAddr,
+    pub(crate) headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let unknown = Source(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Source(source) = parts.extensions.get::<Source>().copied().unwrap_or(unknown);
+        Ok(Self { source, headers: parts.headers.clone() })
+    }
+}
