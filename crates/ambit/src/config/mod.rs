@@ -1,0 +1,240 @@
+//! Configuration: the text of `ambit.toml` to a [`Deployment`], or every reason why not.
+//!
+//! The way is always the same: [`tree`] reads the text with its lines, [`shape`] holds it to the [`schema`] generated from
+//! [`raw`], [`resolve`] turns it into the nouns of the deployment and checks what refers to what. Nothing is taken from a
+//! file with an error in it. Secrets stay references here; [`secrets`] reads them when something is about to spend them.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use ambit_egress::{EgressRules, Network};
+use ambit_live::{deployment::Deployment, lock::Lock};
+use ambit_model::{Digest, canonical, ids::Millis};
+use ambit_store::StoreUrl;
+use serde_json::Value as Json;
+
+mod format;
+mod place;
+mod problem;
+pub mod quantity;
+pub mod raw;
+mod resolve;
+pub mod schema;
+pub mod secrets;
+mod shape;
+mod tree;
+
+pub use problem::{ConfigErrors, Problem, Severity};
+
+use place::Place;
+use problem::Findings;
+use tree::Node;
+
+/// The largest configuration file that is read.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What is not part of what a fleet's nodes must agree on.
+const OF_ONE_NODE: [&str; 3] = ["listen", "data_dir", "store"];
+
+/// A configuration without an error.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The file it was read from; `None` when Ambit starts empty.
+    pub file: Option<PathBuf>,
+    /// Where accepted definitions are pinned: beside the configuration, `ambit.lock` for `ambit.toml`.
+    pub lock_file: PathBuf,
+    /// What was accepted.
+    pub lock: Lock,
+    /// The deployment.
+    pub deployment: Deployment,
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Keys, trail and the embedded store.
+    pub data_dir: PathBuf,
+    /// The store.
+    pub store: StoreUrl,
+    /// The trail.
+    pub trail: TrailSettings,
+    /// Where upstream requests may go.
+    pub egress: EgressRules,
+    /// Proxies that are believed about the client's address.
+    pub trusted_proxies: Vec<Network>,
+    /// What the command line said in place of the file.
+    pub overrides: Overrides,
+    /// What somebody should look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// What the command line says in place of the file, about this node alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// In place of `data_dir`.
+    pub data_dir: Option<PathBuf>,
+    /// In place of `listen`.
+    pub listen: Option<SocketAddr>,
+    /// In place of `trail.node`.
+    pub node: Option<String>,
+}
+
+/// How this node keeps its trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailSettings {
+    /// When the record of a read counts.
+    pub reads: raw::Reads,
+    /// Where checkpoints are copied to.
+    pub checkpoint_file: Option<PathBuf>,
+    /// The node's name in a fleet, if it was given one.
+    pub node: Option<String>,
+}
+
+impl Resolved {
+    /// Lets the command line's word count in place of the file's, now and after every reload.
+    #[must_use]
+    pub fn overridden(mut self, by: Overrides) -> Self {
+        if let Some(directory) = &by.data_dir {
+            // A store elsewhere stays where it is.
+            if let StoreUrl::File(path) = &self.store
+                && let Ok(inside) = path.strip_prefix(&self.data_dir)
+            {
+                self.store = StoreUrl::File(directory.join(inside));
+            }
+            self.data_dir.clone_from(directory);
+        }
+        self.listen = by.listen.unwrap_or(self.listen);
+        if by.node.is_some() {
+            self.trail.node.clone_from(&by.node);
+        }
+        Self { overrides: by, ..self }
+    }
+
+    /// The same file, read again under the same overrides.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`], also when this was started without a file.
+    pub fn again(&self, now: Millis) -> Result<Self, ConfigErrors> {
+        match &self.file {
+            Some(file) => Ok(load(file, now)?.overridden(self.overrides.clone())),
+            None => Err(ConfigErrors::of_file(
+                Path::new("ambit.toml"),
+                "was not there when this server started: restart it",
+            )),
+        }
+    }
+
+    /// The directory of the trail's segments.
+    pub fn trail_dir(&self) -> PathBuf {
+        self.data_dir.join("trail")
+    }
+
+    /// The directory of key files.
+    pub fn key_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// Where a running server takes operators' acts.
+    pub fn operator_socket(&self) -> PathBuf {
+        self.data_dir.join("operator.sock")
+    }
+}
+
+/// Reads and resolves a configuration file and the lock file beside it.
+///
+/// # Errors
+/// [`ConfigErrors`] with every problem of both files.
+pub fn load(path: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+    let text = read(path, "make one, or run `ambit serve` without `--config` to see how to begin")?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let resolved = parse(&text, path, base, now);
+    match (resolved, load_lock(&path.with_extension("lock"))) {
+        (Ok(resolved), Ok(lock)) => Ok(Resolved { file: Some(path.to_owned()), lock, ..resolved }),
+        (Err(mut errors), Err(more)) => {
+            errors.0.extend(more.0);
+            Err(errors)
+        }
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+    }
+}
+
+/// The configuration of a server that was given none: no endpoint, no server, nobody.
+///
+/// # Errors
+/// Never with an empty text; the type is that of [`load`].
+pub fn empty(directory: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+    parse("", &directory.join("ambit.toml"), directory, now)
+}
+
+/// The accepted definitions; none if there is no file.
+///
+/// # Errors
+/// [`ConfigErrors`] naming the lock file.
+pub fn load_lock(path: &Path) -> Result<Lock, ConfigErrors> {
+    match fs::exists(path) {
+        Ok(false) => return Ok(Lock::default()),
+        Ok(true) | Err(_) => {}
+    }
+    let text = read(path, "make it readable")?;
+    Lock::parse(&text).map_err(|error| {
+        ConfigErrors::of_file(path, format!("{error}; restore it, or write it anew with `ambit tools accept`"))
+    })
+}
+
+fn parse(text: &str, file: &Path, base: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+    let tree = Node::parse(text).map_err(|errors| syntax(errors, text, file))?;
+    let mut findings = Findings::default();
+    let shaped = shape::check(&tree, &schema::document(), &mut findings);
+    let digest = digest(&shaped);
+    let raw: raw::File = serde_json::from_value(shaped)
+        // What the shape check lets through always fits the types it was generated from.
+        .map_err(|_| ConfigErrors::of_file(file, "does not fit its own schema; this is a defect of the program"))?;
+    let resolved = resolve::Resolving { raw: &raw, base, now, findings: &mut findings }.run(file, digest);
+    let line = |place: &Place| Some(tree::line_of(text, tree.nearest(place).span.start));
+    match findings.into_problems(file, line) {
+        (problems, true) => Err(ConfigErrors(problems)),
+        (warnings, false) => Ok(Resolved { warnings, ..resolved }),
+    }
+}
+
+fn syntax(errors: Vec<tree::SyntaxError>, text: &str, file: &Path) -> ConfigErrors {
+    let problem = |error: tree::SyntaxError| Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        line: error.span.map(|span| tree::line_of(text, span.start)),
+        path: String::new(),
+        message: format!("this is not TOML: {}", error.message.replace('\n', ", ")),
+    };
+    ConfigErrors(errors.into_iter().map(problem).collect())
+}
+
+/// The digest of everything that every node of a fleet must agree on.
+fn digest(shaped: &Json) -> Digest {
+    let mut shared = shaped.clone();
+    if let Some(members) = shared.as_object_mut() {
+        for name in OF_ONE_NODE {
+            members.remove(name);
+        }
+        if let Some(trail) = members.get_mut("trail").and_then(Json::as_object_mut) {
+            trail.remove("node");
+            trail.remove("checkpoint_file");
+            if trail.is_empty() {
+                members.remove("trail");
+            }
+        }
+    }
+    canonical::digest(&shared)
+}
+
+fn read(path: &Path, remedy: &str) -> Result<String, ConfigErrors> {
+    let of_file = |message: String| ConfigErrors::of_file(path, message);
+    let length = fs::metadata(path).map_err(|error| of_file(format!("cannot be read ({error}): {remedy}")))?.len();
+    if length > MAX_BYTES {
+        return Err(of_file(format!("has {length} bytes: at most {MAX_BYTES} are read")));
+    }
+    let bytes = fs::read(path).map_err(|error| of_file(format!("cannot be read ({error}): {remedy}")))?;
+    String::from_utf8(bytes).map_err(|_| of_file("is not UTF-8: save it as UTF-8".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,490 @@
+//! `ambit.toml` as it is written. The JSON Schema of the file is generated from these types, and the shape of every file is
+//! checked against that schema: what stands here is the one description of what may be written.
+//!
+//! Nothing here is trusted. [`super::resolve`] turns it into the nouns of a deployment; no other room sees these types.
+//! The first sentence of a field's documentation is what an operator reads when the field is missing.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use ambit_model::Effect;
+
+/// The configuration of an Ambit deployment.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The URL under which clients reach Ambit, without a path: `https://gateway.example`. Plain `http` only for loopback.
+    #[serde(default = "defaults::public_url")]
+    #[schemars(extend("format" = "ambit-public-url"))]
+    pub public_url: String,
+    /// The address and port to listen on. Differs from node to node; not part of what a fleet must agree on.
+    #[serde(default = "defaults::listen")]
+    #[schemars(extend("format" = "ambit-listen"))]
+    pub listen: String,
+    /// The directory of keys, trail and the embedded store, relative to this file.
+    #[serde(default = "defaults::data_dir")]
+    #[schemars(extend("format" = "ambit-text"))]
+    pub data_dir: String,
+    /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `env:NAME` or `file:PATH` of something that holds such a
+    /// URL with its password. SQLite in `data_dir` if absent.
+    #[schemars(extend("format" = "ambit-store"))]
+    pub store: Option<String>,
+    /// Address ranges of proxies whose forwarding headers name the client's address.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-network"}))]
+    pub trusted_proxies: Vec<String>,
+    /// The MCP endpoints that are published.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+    /// The servers behind them, by slug.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
+    pub servers: BTreeMap<String, Server>,
+    /// External issuers whose access tokens endpoints may accept, by name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
+    pub issuers: BTreeMap<String, Issuer>,
+    /// Local accounts, by name. Passwords are set through a one-time link: `ambit account link NAME`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-account"}))]
+    pub accounts: BTreeMap<String, Account>,
+    /// Agents: non-human identities, by id.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
+    pub agents: BTreeMap<String, Agent>,
+    /// Named selections of tools, by slug.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
+    pub toolsets: BTreeMap<String, Toolset>,
+    /// Who holds which toolset.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// What client software may reach at most, by client id; `default` stands for every other client.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-client-id"}))]
+    pub clients: BTreeMap<String, Client>,
+    /// What operators may do.
+    #[serde(default)]
+    pub operator: Operator,
+    /// The trail.
+    #[serde(default)]
+    pub trail: Trail,
+    /// Where upstream requests may go.
+    #[serde(default)]
+    pub egress: Egress,
+}
+
+/// A published MCP endpoint.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its path: `/mcp` for the default endpoint, `/mcp/SLUG` for any other.
+    #[schemars(extend("format" = "ambit-endpoint-path"))]
+    pub path: String,
+    /// The slugs of the servers it publishes.
+    #[schemars(length(min = 1), extend("items" = {"type": "string", "format": "ambit-slug"}))]
+    pub servers: Vec<String>,
+    /// Whether shown tool names carry the server's slug in front. True unless there is one server.
+    pub prefix: Option<bool>,
+    /// What consent pages call it. Its path if absent.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub title: Option<String>,
+    /// Who issues its tokens: `embedded`, or the name of an entry of `issuers`.
+    #[serde(default = "defaults::issuer")]
+    #[schemars(extend("format" = "ambit-slug"))]
+    pub issuer: String,
+}
+
+/// A registered upstream: a governed non-human identity.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// The OpenAPI document that describes it: a path relative to this file, or an `https` URL.
+    #[schemars(extend("format" = "ambit-document"))]
+    pub openapi: Option<String>,
+    /// Where the described API is reached, in place of the document's own `servers`.
+    #[schemars(extend("format" = "ambit-base-url"))]
+    pub base_url: Option<String>,
+    /// The URL of an MCP server over Streamable HTTP.
+    #[schemars(extend("format" = "ambit-url"))]
+    pub mcp: Option<String>,
+    /// Who answers for it: a person or a team.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub owner: String,
+    /// Why it is here, in a sentence.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub purpose: String,
+    /// Which environment it belongs to, as the organisation names them: `production`, `staging`, ….
+    #[schemars(extend("format" = "ambit-text"))]
+    pub environment: String,
+    /// The class of data behind it, as the organisation names them: `public`, `internal`, `confidential`, ….
+    #[schemars(extend("format" = "ambit-text"))]
+    pub data_class: String,
+    /// When it is hidden unless its owner renews it: a date such as `2027-06-30` (00:00 UTC) or a date and time.
+    #[schemars(extend("format" = "ambit-instant"))]
+    pub expires: String,
+    /// The event after which it must be revoked, in the owner's words.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub revoke_when: String,
+    /// The credential that is spent at it. None is sent if absent.
+    pub credential: Option<Credential>,
+    /// Credentials for the tools of one effect, in place of `credential`.
+    #[serde(default)]
+    pub credentials: EffectCredentials,
+    /// The owner's corrections of effects, by tool name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-tool-name"}))]
+    pub effects: BTreeMap<String, EffectOverride>,
+    /// The longest a call may take, such as `30s`.
+    #[schemars(extend("format" = "ambit-duration"))]
+    pub timeout: Option<String>,
+    /// The largest reply that is read, such as `1MiB`.
+    #[schemars(extend("format" = "ambit-size"))]
+    pub max_reply: Option<String>,
+}
+
+/// A downstream credential. Exactly one of `bearer`, `basic` and `header`; every value is a reference such as `env:NAME` or
+/// `file:PATH`, never the secret itself.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Credential {
+    /// Its id in the trail. Made from the server's slug if absent.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub id: Option<String>,
+    /// Sent as `Authorization: Bearer …`.
+    #[schemars(extend("format" = "ambit-secret"))]
+    pub bearer: Option<String>,
+    /// Sent as `Authorization: Basic …`.
+    pub basic: Option<Basic>,
+    /// Sent as a header of the API's own.
+    pub header: Option<Header>,
+}
+
+/// Basic credentials.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The reference to the user half.
+    #[schemars(extend("format" = "ambit-secret"))]
+    pub username: String,
+    /// The reference to the password half.
+    #[schemars(extend("format" = "ambit-secret"))]
+    pub password: String,
+}
+
+/// A credential in a header of its own.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The header's name.
+    #[schemars(extend("format" = "ambit-header-name"))]
+    pub name: String,
+    /// The reference to its value.
+    #[schemars(extend("format" = "ambit-secret"))]
+    pub value: String,
+}
+
+/// One credential per effect.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct EffectCredentials {
+    /// For tools that only read.
+    pub read: Option<Credential>,
+    /// For tools that write.
+    pub write: Option<Credential>,
+    /// For destructive tools.
+    pub destructive: Option<Credential>,
+}
+
+/// An owner's word on a tool's effect.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct EffectOverride {
+    /// The effect that counts: `read`, `write` or `destructive`.
+    #[schemars(with = "RawEffect")]
+    pub effect: Effect,
+    /// Why the classification was wrong.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub reason: String,
+}
+
+/// What a tool does to the world.
+#[derive(JsonSchema)]
+#[schemars(rename = "Effect", rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used: the type itself is `ambit_model::Effect`")]
+enum RawEffect {
+    Read,
+    Write,
+    Destructive,
+}
+
+/// An external issuer and its rules. What is not said is refused.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Its exact `iss`.
+    #[schemars(extend("format" = "ambit-url"))]
+    pub issuer: String,
+    /// Where its keys are. Read from its metadata if absent.
+    #[schemars(extend("format" = "ambit-url"))]
+    pub jwks_uri: Option<String>,
+    /// The signature algorithms that are accepted.
+    #[serde(default = "defaults::algorithms")]
+    #[schemars(length(min = 1))]
+    pub algorithms: Vec<Algorithm>,
+    /// Which `typ` counts as an access token.
+    #[serde(default)]
+    pub typ: Typ,
+    /// The claim that is the subject.
+    #[serde(default = "defaults::subject_claim")]
+    #[schemars(extend("format" = "ambit-text"))]
+    pub subject_claim: String,
+    /// The claims that may name the client, in order.
+    #[serde(default = "defaults::client_claims")]
+    #[schemars(length(min = 1), extend("items" = {"type": "string", "format": "ambit-text"}))]
+    pub client_claims: Vec<String>,
+    /// Where its groups come from. Without it nobody of this issuer is in a group.
+    pub groups: Option<Groups>,
+    /// What its scopes mean: `none`, or a table from its scope to an Ambit toolset.
+    pub scopes: Scopes,
+    /// The claims that policies may read.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-text"}))]
+    pub claims: Vec<String>,
+}
+
+/// A signature algorithm.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RS256,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// Ed25519.
+    EdDSA,
+}
+
+/// Which `typ` counts as an access token.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Typ {
+    /// `at+jwt` alone (RFC 9068).
+    #[default]
+    Strict,
+    /// Also `JWT` or none, for issuers that do not mark access tokens.
+    Lenient,
+}
+
+/// Where an issuer's groups come from.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// The claim. A token without it is refused.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub claim: String,
+    /// The issuer's value → the Ambit group. A value that is not here does not count.
+    #[schemars(extend("additionalProperties" = {"type": "string", "format": "ambit-slug"}))]
+    pub map: BTreeMap<String, String>,
+}
+
+/// What an issuer's scopes mean.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(untagged)]
+pub enum Scopes {
+    /// `none`: its scopes say nothing about toolsets, the client's ceiling stands in.
+    Word(ScopesWord),
+    /// Its scope → the toolset.
+    #[schemars(extend("additionalProperties" = {"type": "string", "format": "ambit-slug"}))]
+    Map(BTreeMap<String, String>),
+}
+
+/// The word that takes the place of a scope map.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub enum ScopesWord {
+    /// Its scopes say nothing about toolsets.
+    None,
+}
+
+/// A local account.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// What pages call the person. The account's name if absent.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub name: Option<String>,
+    /// Its Ambit groups.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-slug"}))]
+    pub groups: Vec<String>,
+}
+
+/// An agent: a governed non-human identity.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// The user who answers for it: a local account, or `issuer:subject`.
+    #[schemars(extend("format" = "ambit-user"))]
+    pub owner: String,
+    /// Why it exists, in a sentence.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub purpose: String,
+    /// When it stops unless its owner renews it: a date such as `2027-06-30` (00:00 UTC) or a date and time.
+    #[schemars(extend("format" = "ambit-instant"))]
+    pub expires: String,
+}
+
+/// A named selection of tools.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Toolset {
+    /// What consent and pages call it. Its slug if absent.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub title: Option<String>,
+    /// The tools: `server/tool`, `server/prefix*` or `server/*`. A `*` never includes a destructive tool.
+    #[schemars(length(min = 1), extend("items" = {"type": "string", "format": "ambit-selector"}))]
+    pub tools: Vec<String>,
+    /// Only tools of these effects. All if absent.
+    #[serde(default)]
+    #[schemars(with = "Vec<RawEffect>")]
+    pub effects: Vec<Effect>,
+}
+
+/// A standing grant. Exactly one of `user`, `group` and `agent` holds it.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// A user: a local account, or `issuer:subject`.
+    #[schemars(extend("format" = "ambit-user"))]
+    pub user: Option<String>,
+    /// An Ambit group.
+    #[schemars(extend("format" = "ambit-slug"))]
+    pub group: Option<String>,
+    /// An agent.
+    #[schemars(extend("format" = "ambit-slug"))]
+    pub agent: Option<String>,
+    /// The slug of the toolset that is granted.
+    #[schemars(extend("format" = "ambit-slug"))]
+    pub toolset: String,
+    /// Why, in a sentence.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub reason: String,
+    /// Who said yes.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub approved_by: Option<String>,
+    /// When it begins to count. At once if absent.
+    #[schemars(extend("format" = "ambit-instant"))]
+    pub starts: Option<String>,
+    /// When it stops counting: a date such as `2027-06-30` (00:00 UTC) or a date and time.
+    #[schemars(extend("format" = "ambit-instant"))]
+    pub expires: String,
+}
+
+/// Client software: its ceiling, and for a client that is registered here its credentials.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// The toolsets it may reach at most; `["*"]` for whatever user and agent hold.
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-toolset-or-star"}))]
+    pub toolsets: Vec<String>,
+    /// What consent calls it. Its id if absent.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub name: Option<String>,
+    /// Its exact redirect URIs: registers it as a client of the embedded authorization server.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-redirect-uri"}))]
+    pub redirect_uris: Vec<String>,
+    /// The reference to its secret. Without one it is a public client.
+    #[schemars(extend("format" = "ambit-secret"))]
+    pub secret: Option<String>,
+    /// Whether it is a resource server that may introspect tokens. Needs a secret.
+    #[serde(default)]
+    pub introspect: bool,
+}
+
+/// What operators may do.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Whether `ambit token` may mint access tokens, of at most 15 minutes, for declared accounts.
+    #[serde(default)]
+    pub mint: bool,
+}
+
+/// The trail.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Trail {
+    /// When the record of a read counts: `batched` is on disk within 50 ms, `durable` is on disk before the answer.
+    #[serde(default)]
+    pub reads: Reads,
+    /// A file that every signed checkpoint is written to, relative to this file. Keep it on another machine.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub checkpoint_file: Option<String>,
+    /// This node's name in a fleet. Differs from node to node; the machine's name if absent.
+    #[schemars(extend("format" = "ambit-slug"))]
+    pub node: Option<String>,
+}
+
+/// When the record of a read counts.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Reads {
+    /// Written before the answer, on disk within 50 ms.
+    #[default]
+    Batched,
+    /// On disk before the answer.
+    Durable,
+}
+
+/// Where upstream requests may go.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// Private address ranges that are meant, such as `10.20.0.0/16`. Metadata addresses are never reached.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-network"}))]
+    pub allow: Vec<String>,
+}
+
+mod defaults {
+    use super::Algorithm;
+
+    pub(super) fn public_url() -> String {
+        "http://127.0.0.1:8080".to_owned()
+    }
+
+    pub(super) fn listen() -> String {
+        "127.0.0.1:8080".to_owned()
+    }
+
+    pub(super) fn data_dir() -> String {
+        "ambit-data".to_owned()
+    }
+
+    pub(super) fn issuer() -> String {
+        super::EMBEDDED.to_owned()
+    }
+
+    pub(super) fn algorithms() -> Vec<Algorithm> {
+        vec![Algorithm::ES256, Algorithm::RS256]
+    }
+
+    pub(super) fn subject_claim() -> String {
+        "sub".to_owned()
+    }
+
+    pub(super) fn client_claims() -> Vec<String> {
+        vec!["client_id".to_owned(), "azp".to_owned()]
+    }
+}
+
+/// The word for the embedded authorization server.
+pub const EMBEDDED: &str = "embedded";
+
+/// The key of `clients` that stands for every client without an entry.
+pub const DEFAULT_CLIENT: &str = "default";

@@ -1,0 +1,77 @@
+//! The JSON Schema of `ambit.toml`, generated from [`super::raw`]. It is what editors complete against, and what
+//! [`super::shape`] holds every file to; there is no second description of the file.
+
+use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
+use serde_json::{Value, json};
+
+use super::raw::File;
+
+/// The schema.
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(without_null as fn(&mut Schema));
+    let mut schema = settings.into_generator().into_root_schema_for::<File>();
+    schema.insert("title".to_owned(), json!("ambit.toml"));
+    schema.to_value()
+}
+
+/// The schema as the file in `docs/` holds it.
+pub fn text() -> String {
+    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// TOML has no null: an optional value is one that may be absent.
+fn without_null(schema: &mut Schema) {
+    if let Some(members) = schema.as_object_mut() {
+        if let Some(Value::Array(kinds)) = members.get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+            if let [only] = kinds.as_slice() {
+                let only = only.clone();
+                members.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(mut branches)) = members.remove("anyOf") {
+            branches.retain(|branch| branch != &json!({"type": "null"}));
+            match branches.pop() {
+                Some(Value::Object(only)) if branches.is_empty() => {
+                    for (key, value) in only {
+                        members.entry(key).or_insert(value);
+                    }
+                }
+                Some(last) => {
+                    branches.push(last);
+                    members.insert("anyOf".to_owned(), Value::Array(branches));
+                }
+                None => {}
+            }
+        }
+        if members.get("default") == Some(&Value::Null) {
+            members.remove("default");
+        }
+    }
+    transform_subschemas(&mut (without_null as fn(&mut Schema)), schema);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the checked-in copy lies.
+    const COPY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ambit.schema.json");
+
+    #[test]
+    fn the_checked_in_schema_is_the_generated_one() {
+        let generated = text();
+        let checked_in = std::fs::read_to_string(COPY).unwrap_or_default();
+        assert!(
+            checked_in == generated,
+            "docs/ambit.schema.json is not what the code says: run `ambit schema > docs/ambit.schema.json`"
+        );
+    }
+
+    #[test]
+    fn nothing_in_it_may_be_null() {
+        assert!(!text().contains("\"null\""));
+    }
+}

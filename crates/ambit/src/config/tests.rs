@@ -1,0 +1,365 @@
+//! What an operator reads when something is wrong, and what becomes of a configuration when nothing is.
+
+use std::{fs, path::Path};
+
+use super::*;
+use ambit_model::{
+    Effect,
+    ceiling::Ceiling,
+    endpoint::EndpointIssuer,
+    grant::GrantSubject,
+    issuer::IssuerScopes,
+    server::{Scheme, Upstream},
+};
+
+/// A snapshot without the text it came from.
+macro_rules! shown {
+    ($value:expr) => {{
+        let mut settings = insta::Settings::clone_current();
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!($value));
+    }};
+}
+
+/// 2026-11-25.
+const NOW: Millis = 1_795_564_800_000;
+
+/// A server with everything it needs; `more` follows it.
+fn with_server(more: &str) -> String {
+    format!(
+        r#"[servers.mux]
+openapi = "openapi.json"
+owner = "o"
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = 2028-12-31
+revoke_when = "never"
+{more}"#
+    )
+}
+
+fn load_text(text: &str) -> Result<Resolved, ConfigErrors> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("openapi.json"), "{}").unwrap();
+    let path = dir.path().join("ambit.toml");
+    fs::write(&path, text).unwrap();
+    load(&path, NOW)
+}
+
+/// The problems of a text, without the name of the temporary directory.
+fn problems(text: &str) -> String {
+    let problems = match load_text(text) {
+        Ok(resolved) => resolved.warnings,
+        Err(errors) => errors.0,
+    };
+    let shown = problems.into_iter().map(|problem| {
+        let file = problem.file.file_name().map(Into::into).unwrap_or_default();
+        let directory = problem.file.parent().unwrap_or(Path::new("")).display().to_string();
+        let message = problem.message.replace(&directory, "DIR");
+        Problem { file, message, ..problem }.to_string()
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_missing_field_of_a_server_is_named_at_once() {
+    shown!(problems("[servers.mux]\nopenapi = \"openapi.json\"\n"));
+}
+
+#[test]
+fn unknown_keys_get_a_suggestion() {
+    shown!(problems(&with_server(
+        "ownr = \"x\"\n[[endpoint]]\npath = \"/mcp\"\n[accounts.alice]\ncolour = \"red\"\n[[grants]]\nreveal = true\nuser = \
+         \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2028-01-01\n[toolsets.t]\ntools = [\"mux/*\"]\n"
+    )));
+}
+
+#[test]
+fn wrong_kinds_are_told_without_follow_up_errors() {
+    shown!(problems(
+        "public_url = 8080\nlisten = true\nendpoints = \"x\"\n[servers]\nmux = \"x\"\n[operator]\nmint = \"yes\"\n\
+         [trail]\nreads = \"sometimes\"\n"
+    ));
+}
+
+#[test]
+fn a_literal_secret_is_refused_and_never_printed() {
+    let text = with_server(
+        "[servers.mux.credential]\nbearer = \"hunter2\"\n[servers.mux.credentials.write]\nbasic = { username = \"env:U\", \
+         password = \"hunter2\" }\n[servers.mux.credentials.destructive]\nheader = { name = \"x-key\", value = \
+         \"hunter2\" }\n[clients.\"app\"]\ntoolsets = []\nsecret = \"hunter2\"\n",
+    );
+    let store = "store = \"postgres://ambit:hunter2@db/ambit\"\n";
+    let shown = problems(&format!("{store}{text}"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    shown!(shown);
+}
+
+#[test]
+fn no_message_repeats_a_secret_wherever_it_was_pasted() {
+    for text in [
+        "[servers.mux]\ncredential = \"hunter2\"\n",
+        "[servers.mux.credential]\nbearer = [\"hunter2\"]\n",
+        "[servers.mux.credential]\nbearer = hunter2\n",
+        "[servers.mux.credential]\nbearer = \"hunter2\n",
+        "[servers.mux.credential]\ntoken = \"hunter2\"\n",
+        "store = \"hunter2\"\n",
+        "store = \"env:hunter 2\"\n",
+        "[servers.mux]\nmcp = \"https://me:hunter2@h/mcp\"\n",
+        "[servers.mux]\nopenapi = \"https://me:hunter2@h/x.json\"\nbase_url = \"https://me:hunter2@h/\"\n",
+        "[issuers.idp]\nissuer = \"https://me:hunter2@h/\"\njwks_uri = \"https://me:hunter2@h/\"\nscopes = \"none\"\n",
+    ] {
+        let shown = problems(text);
+        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn references_between_tables_are_checked() {
+    shown!(problems(&with_server(
+        r#"[[endpoints]]
+path = "/mcp"
+servers = ["muxx", "other", "other"]
+issuer = "okta"
+[[endpoints]]
+path = "/mcp"
+servers = ["mux"]
+[[endpoints]]
+path = "/mcp/two"
+servers = ["mux", "mcp-server"]
+prefix = false
+[servers.mcp-server]
+openapi = "missing.json"
+mcp = "http://192.168.0.1/mcp"
+owner = "o"
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = 2028-12-31
+revoke_when = "never"
+[toolsets.read]
+tools = ["mux/*", "mxu/get", "mux*"]
+[agents.bot]
+owner = "alcie"
+purpose = "p"
+expires = 2020-01-01
+[accounts.alice]
+groups = ["staff"]
+[[grants]]
+user = "alice"
+group = "staff"
+toolset = "reed"
+reason = "r"
+expires = 2028-01-01
+[[grants]]
+user = "okta:1234"
+toolset = "read"
+reason = "r"
+expires = 2028-01-01
+[[grants]]
+group = "stuff"
+toolset = "read"
+reason = "r"
+starts = 2028-01-02
+expires = 2028-01-01
+[[grants]]
+agent = "boot"
+toolset = "read"
+reason = "r"
+expires = 2020-01-01
+[clients.default]
+toolsets = ["read", "*"]
+introspect = true
+[clients."https://c.example/client.json"]
+toolsets = ["write"]
+"#
+    )));
+}
+
+#[test]
+fn addresses_are_checked() {
+    shown!(problems(
+        r#"public_url = "http://gateway.example/path"
+listen = "localhost:80"
+trusted_proxies = ["10.0.0.1/8", "proxy"]
+store = "mysql://h/d"
+[egress]
+allow = ["0.0.0.0/0", "169.254.0.0/16"]
+[servers.ambit]
+mcp = "http://127.0.0.1:9000/mcp"
+base_url = "http://127.0.0.1"
+owner = " "
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = "soon"
+revoke_when = "never"
+timeout = "30"
+max_reply = "1MB"
+[issuers.local]
+issuer = "https://idp.example"
+scopes = { "mcp:read" = "read" }
+[issuers.idp]
+issuer = "https://idp.example"
+algorithms = ["HS256"]
+scopes = 5
+"#
+    ));
+}
+
+#[test]
+fn what_should_be_looked_at_is_a_warning() {
+    shown!(problems(
+        &with_server("[toolsets.t]\ntools = [\"mux/*\"]\n[accounts.alice]\n[[grants]]\nuser = \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2020-01-01\n")
+            .replace("2028-12-31", "2020-12-31")
+    ));
+}
+
+#[test]
+fn syntax_errors_name_their_lines() {
+    shown!(problems("[servers.mux\nowner = \"x\"\n= 1\n"));
+}
+
+#[test]
+fn a_broken_lock_file_is_reported_beside_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ambit.toml"), "listen = \"x\"\n").unwrap();
+    fs::write(dir.path().join("ambit.lock"), "version = 9\n").unwrap();
+    let errors = load(&dir.path().join("ambit.toml"), NOW).unwrap_err();
+    let files: Vec<_> = errors.0.iter().map(|problem| problem.file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(files, ["ambit.toml", "ambit.lock"]);
+}
+
+#[test]
+fn a_missing_or_huge_file_is_a_clear_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ambit.toml");
+    assert!(load(&path, NOW).unwrap_err().to_string().contains("cannot be read"));
+    fs::File::create(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+    assert!(load(&path, NOW).unwrap_err().to_string().contains("at most"));
+    fs::write(&path, [0xff, 0xfe]).unwrap();
+    assert!(load(&path, NOW).unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn nothing_is_a_valid_configuration_that_grants_nothing() {
+    let resolved = empty(Path::new("/nowhere"), NOW).unwrap();
+    assert!(resolved.deployment.endpoints.is_empty() && resolved.deployment.grants.is_empty());
+    assert!(!resolved.deployment.operator_may_mint);
+    assert_eq!(resolved.deployment.ceilings.default, Ceiling::Only([].into()));
+    assert!(resolved.listen.ip().is_loopback());
+    assert_eq!(resolved.store.to_string(), "sqlite:/nowhere/ambit-data/ambit.db");
+}
+
+#[test]
+fn a_whole_configuration_becomes_the_deployment() {
+    let text = with_server(
+        r#"timeout = "5s"
+max_reply = "64KiB"
+[servers.mux.credential]
+bearer = "file:token"
+[servers.mux.credentials.destructive]
+id = "mux-delete"
+header = { name = "X-Key", value = "env:KEY" }
+[servers.mux.effects]
+cancel-upload = { effect = "write", reason = "can be repeated" }
+[servers.other]
+mcp = "http://127.0.0.1:9000/mcp"
+owner = "o"
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = "2028-12-31T10:00:00+02:00"
+revoke_when = "never"
+[[endpoints]]
+path = "/mcp"
+servers = ["mux"]
+[[endpoints]]
+path = "/mcp/all"
+servers = ["mux", "other"]
+issuer = "idp"
+[issuers.idp]
+issuer = "https://idp.example"
+groups = { claim = "groups", map = { "Video Team" = "video" } }
+scopes = { "video" = "read" }
+[accounts.alice]
+groups = ["video"]
+[agents.bot]
+owner = "idp:1234"
+purpose = "p"
+expires = 2028-01-01
+[toolsets.read]
+tools = ["mux/*"]
+effects = ["read"]
+[[grants]]
+group = "video"
+toolset = "read"
+reason = "r"
+expires = 2028-01-01
+[clients.default]
+toolsets = []
+[clients.app]
+toolsets = ["*"]
+redirect_uris = ["http://127.0.0.1/cb"]
+"#,
+    );
+    let text = format!("public_url = \"https://gateway.example/\"\n{text}[egress]\nallow = [\"127.0.0.0/8\"]\n");
+    let resolved = load_text(&text).unwrap();
+    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    let deployment = &resolved.deployment;
+    let [first, second] = deployment.endpoints.as_slice() else { panic!("{:?}", deployment.endpoints) };
+    assert_eq!(
+        (first.slug.as_str(), first.resource.as_str(), first.prefix),
+        ("default", "https://gateway.example/mcp", false)
+    );
+    let embedded = EndpointIssuer::Embedded { issuer: "https://gateway.example/as/default".into() };
+    assert_eq!(first.issuer, embedded);
+    assert_eq!((second.slug.as_str(), second.prefix), ("all", true));
+    assert!(matches!(&second.issuer, EndpointIssuer::External(name) if name.as_str() == "idp"));
+    let mux = &deployment.servers["mux"];
+    assert_eq!(mux.limits.timeout.as_secs(), 5);
+    assert_eq!(mux.limits.max_reply_bytes, 65536);
+    let credential = mux.credentials.for_effect(Effect::Destructive).unwrap();
+    assert_eq!(credential.id.as_str(), "mux-delete");
+    assert!(matches!(&credential.scheme, Scheme::Header { name, .. } if name == "x-key"));
+    assert_eq!(mux.credentials.for_effect(Effect::Read).unwrap().id.as_str(), "mux");
+    assert_eq!(mux.overrides["cancel-upload"].effect, Effect::Write);
+    let other = &deployment.servers["other"];
+    assert!(matches!(&other.upstream, Upstream::Mcp { .. }));
+    assert_eq!(quantity::instant_text(other.governance.expires_at), "2028-12-31T08:00:00Z");
+    let idp = &deployment.issuers["idp"];
+    assert_eq!(idp.groups.as_ref().unwrap().map["Video Team"].as_str(), "video");
+    assert!(matches!(&idp.scopes, IssuerScopes::Map(map) if map["video"].as_str() == "read"));
+    assert!(matches!(&deployment.grants[0].subject, GrantSubject::Group(group) if group.as_str() == "video"));
+    assert!(deployment.ceilings.clients.values().all(|ceiling| *ceiling == Ceiling::Everything));
+    assert_eq!(deployment.clients.len(), 1);
+}
+
+#[test]
+fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
+    let digest = |text: &str| load_text(text).unwrap().deployment.digest;
+    let base = digest("");
+    assert_eq!(
+        digest("listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n"),
+        base
+    );
+    assert_eq!(digest("# a comment\n"), base);
+    assert_ne!(digest("[operator]\nmint = true\n"), base);
+    assert_ne!(digest("[egress]\nallow = [\"10.0.0.0/8\"]\n"), base);
+}
+
+#[test]
+fn every_example_is_valid() {
+    let examples = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"));
+    let mut checked = 0;
+    for entry in fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path().join("ambit.toml");
+        if path.is_file() {
+            let resolved = load(&path, NOW).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "{checked}");
+}
