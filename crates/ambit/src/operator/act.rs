@@ -1,0 +1,143 @@
+//! The acts, as they travel between the command line and a running server.
+
+use ambit_model::{
+    Digest, Effect,
+    grant::GrantSubject,
+    ids::{AgentId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
+    revocation::Scope,
+};
+use serde::{Deserialize, Serialize};
+
+/// The most tools one [`Act::Accept`] names, so that its record stays small.
+pub const MAX_ACCEPTED: usize = 100;
+
+/// One act.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Act {
+    /// Makes a standing grant.
+    Grant {
+        /// Who holds it.
+        subject: GrantSubject,
+        /// What it entitles to.
+        toolset: ToolsetSlug,
+        /// Why.
+        reason: String,
+        /// Who said yes.
+        approved_by: Option<String>,
+        /// When it begins to count; now if absent.
+        starts_at: Option<Millis>,
+        /// When it stops counting.
+        expires_at: Millis,
+    },
+    /// Makes a reveal.
+    Reveal {
+        /// The user.
+        user: UserKey,
+        /// The client software.
+        client: ClientId,
+        /// The agent the user acts through.
+        agent: Option<AgentId>,
+        /// The toolset whose destructive tools become visible.
+        toolset: ToolsetSlug,
+        /// Why.
+        reason: String,
+        /// Who said yes.
+        approved_by: Option<String>,
+        /// How long, at most eight hours.
+        life_ms: Millis,
+    },
+    /// Ends a grant or reveal before its time.
+    End {
+        /// Its id.
+        id: GrantId,
+        /// Why.
+        reason: String,
+    },
+    /// Ends everything of a scope issued until now.
+    Revoke {
+        /// The scope.
+        scope: ScopeText,
+        /// Why.
+        reason: String,
+    },
+    /// Refuses everything of a scope until lifted.
+    Block {
+        /// The scope.
+        scope: ScopeText,
+        /// Why.
+        reason: String,
+    },
+    /// Lifts a block.
+    Unblock {
+        /// The scope.
+        scope: ScopeText,
+        /// Why.
+        reason: String,
+    },
+    /// Mints an access token.
+    Token {
+        /// The person it stands for.
+        user: UserKey,
+        /// The agent that acts for the person.
+        agent: Option<AgentId>,
+        /// The path of the endpoint it is for.
+        endpoint: String,
+        /// Its toolsets; all if absent.
+        toolsets: Option<Vec<ToolsetSlug>>,
+        /// Its life.
+        life_ms: Millis,
+    },
+    /// Makes a one-time link that sets the password of a declared account.
+    AccountLink {
+        /// The account.
+        account: Subject,
+    },
+    /// Records that definitions were accepted. The lock file is written by whoever asks.
+    Accept {
+        /// At most [`MAX_ACCEPTED`] tools.
+        tools: Vec<AcceptedTool>,
+    },
+    /// Reads configuration and lock file again.
+    Reload {},
+}
+
+/// A scope as it travels: kind and id.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "(String, String)", into = "(String, String)")]
+pub struct ScopeText(pub Scope);
+
+impl TryFrom<(String, String)> for ScopeText {
+    type Error = ambit_model::ids::InvalidId;
+    fn try_from((kind, id): (String, String)) -> Result<Self, Self::Error> {
+        Scope::parse(&kind, &id).map(Self)
+    }
+}
+
+impl From<ScopeText> for (String, String) {
+    fn from(ScopeText(scope): ScopeText) -> Self {
+        (scope.kind().to_owned(), scope.id())
+    }
+}
+
+/// A definition that was accepted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AcceptedTool {
+    /// The tool.
+    pub tool: ToolId,
+    /// What was pinned before.
+    pub before: Option<Digest>,
+    /// What is pinned now.
+    pub after: Digest,
+    /// The effect its owner saw.
+    pub effect: Effect,
+}
+
+/// What an act came to.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Done {
+    /// For people.
+    pub sentence: String,
+    /// For scripts.
+    pub result: serde_json::Value,
+}

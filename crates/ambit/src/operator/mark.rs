@@ -1,0 +1,146 @@
+//! Revoke, block and unblock. A name that has to be declared is checked: a kill switch with a typing error kills nothing.
+
+use ambit_live::deployment::Deployment;
+use ambit_model::{
+    ids::Millis,
+    revocation::{Mark, Scope},
+};
+use ambit_store::{
+    Tx, reveals,
+    revocations::{self, Act as Marking},
+};
+use serde_json::{Value, json};
+
+use super::{
+    act::Done,
+    context::OperatorContext,
+    entitle::{known_agent, known_user, with_reason},
+    perform::{ActError, Entry, settle},
+};
+
+pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+    check(scope, reason, context)?;
+    let now = context.clock.now();
+    let mut tx = context.store.begin().await?;
+    let before = mark_of(&mut tx, scope).await?;
+    revocations::revoke(&mut tx, scope, now, Marking { by, reason, at_ms: now }).await?;
+    let ended = end_reveals(&mut tx, scope, by, now).await?;
+    let after = json!({ "mark": mark_of(&mut tx, scope).await?, "reveals_ended": ended });
+    let subject = scope.to_string();
+    let entry =
+        Entry { act: "revoke", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let revision = settle(tx, entry, by, context).await?;
+    Ok(Done {
+        sentence: format!("everything of {scope} issued until now is dead; a new login is possible"),
+        result: json!({ "act": "revoke", "scope": subject, "revision": revision, "reveals_ended": ended }),
+    })
+}
+
+pub(super) async fn block(scope: &Scope, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+    check(scope, reason, context)?;
+    let now = context.clock.now();
+    let mut tx = context.store.begin().await?;
+    let before = mark_of(&mut tx, scope).await?;
+    revocations::block(&mut tx, scope, Marking { by, reason, at_ms: now }).await?;
+    let after = mark_of(&mut tx, scope).await?;
+    let subject = scope.to_string();
+    let entry =
+        Entry { act: "block", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let revision = settle(tx, entry, by, context).await?;
+    Ok(Done {
+        sentence: format!("{scope} is blocked until `ambit unblock`"),
+        result: json!({ "act": "block", "scope": subject, "revision": revision }),
+    })
+}
+
+pub(super) async fn unblock(
+    scope: &Scope,
+    reason: &str,
+    by: &str,
+    context: &OperatorContext,
+) -> Result<Done, ActError> {
+    with_reason(reason)?;
+    let now = context.clock.now();
+    let mut tx = context.store.begin().await?;
+    let before = mark_of(&mut tx, scope).await?;
+    if !revocations::unblock(&mut tx, scope, Marking { by, reason, at_ms: now }).await? {
+        return Err(ActError::Refused(format!("{scope} is not blocked")));
+    }
+    let after = mark_of(&mut tx, scope).await?;
+    let subject = scope.to_string();
+    let entry =
+        Entry { act: "unblock", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let revision = settle(tx, entry, by, context).await?;
+    Ok(Done {
+        sentence: format!("{scope} is no longer blocked; what was revoked stays dead"),
+        result: json!({ "act": "unblock", "scope": subject, "revision": revision }),
+    })
+}
+
+fn check(scope: &Scope, reason: &str, context: &OperatorContext) -> Result<(), ActError> {
+    with_reason(reason)?;
+    let deployment = context.deployment();
+    match scope {
+        Scope::Endpoint(slug) if deployment.endpoint(slug).is_none() => {
+            Err(unknown("endpoint", slug.as_str(), &deployment))
+        }
+        Scope::Server(slug) if !deployment.servers.contains_key(slug) => {
+            Err(unknown("server", slug.as_str(), &deployment))
+        }
+        Scope::Tool(tool) if !deployment.servers.contains_key(&tool.server) => {
+            Err(unknown("server", tool.server.as_str(), &deployment))
+        }
+        Scope::User(user) => known_user(&deployment, user),
+        Scope::Agent(agent) => known_agent(&deployment, agent),
+        Scope::Deployment
+        | Scope::Endpoint(_)
+        | Scope::Server(_)
+        | Scope::Tool(_)
+        | Scope::Client(_)
+        | Scope::Credential(_)
+        | Scope::Family(_)
+        | Scope::ForeignSession(..)
+        | Scope::ForeignToken(..) => Ok(()),
+    }
+}
+
+fn unknown(what: &str, name: &str, deployment: &Deployment) -> ActError {
+    let known: Vec<_> = match what {
+        "endpoint" => deployment.endpoints.iter().map(|endpoint| format!("`{}`", endpoint.slug)).collect(),
+        _ => deployment.servers.keys().map(|slug| format!("`{slug}`")).collect(),
+    };
+    let there =
+        if known.is_empty() { "none is declared".to_owned() } else { format!("there are {}", known.join(", ")) };
+    ActError::Refused(format!("{what} `{name}` is not declared: {there}"))
+}
+
+/// A revocation ends the reveals of its scope as well: they were issued before it.
+async fn end_reveals(tx: &mut Tx, scope: &Scope, by: &str, now: Millis) -> Result<usize, ActError> {
+    let mut ended = 0;
+    let live = reveals::RevealFilter { live_at: Some(now), ..reveals::RevealFilter::default() };
+    for record in reveals::list(&mut *tx, &live).await? {
+        let reveal = &record.reveal;
+        let reached = match scope {
+            Scope::Deployment => true,
+            Scope::User(user) => reveal.user == *user,
+            Scope::Client(client) => reveal.client == *client,
+            Scope::Agent(agent) => reveal.agent.as_ref() == Some(agent),
+            Scope::Endpoint(_)
+            | Scope::Server(_)
+            | Scope::Tool(_)
+            | Scope::Credential(_)
+            | Scope::Family(_)
+            | Scope::ForeignSession(..)
+            | Scope::ForeignToken(..) => false,
+        };
+        if reached && reveals::end(tx, &reveal.id, by, now).await? {
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Value, ActError> {
+    let mark = revocations::find(tx, scope).await?.map_or_else(Mark::default, |marked| marked.mark);
+    Ok(json!(mark))
+}
