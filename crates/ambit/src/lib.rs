@@ -1,1 +1,12 @@
-//! The binary: commands, configuration and wiring.
+//! Ambit's binary as a library: configuration, commands, the acts of operators, and the wiring of a running server.
+//!
+//! [`cli`] is the whole program; `main` gives it the arguments and the streams.
+
+pub mod catalogues;
+mod cli;
+pub mod commands;
+pub mod config;
+pub mod operator;
+pub mod serve;
+
+pub use cli::{Streams, cli};

@@ -1,0 +1,197 @@
+//! `ambit tools`: every tool with effect, reason and state; what a caller is shown; what waits for acceptance.
+
+use std::sync::Arc;
+
+use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
+use ambit_model::{Effect, ids::ServerSlug, tool::Acceptance};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{
+    Context, DONE, Ended, FINDING, Failure,
+    render::table,
+    view::{self, Eyes},
+};
+
+mod accept;
+mod difference;
+mod pending;
+mod shown;
+
+/// List tools with effect and state; accept definitions.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  ambit tools --server mux\n  ambit tools --as alice --endpoint /mcp\n  ambit tools --pending\n  \
+                  ambit tools accept mux"
+)]
+pub struct Tools {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Only the tools of one server.
+    #[arg(long, value_name = "SERVER")]
+    server: Option<ServerSlug>,
+    /// Only tools that are new or changed, each with what changed.
+    #[arg(long, conflicts_with = "user")]
+    pending: bool,
+    #[command(flatten)]
+    eyes: Eyes,
+}
+
+#[derive(Subcommand, Debug)]
+enum What {
+    /// Accept the definitions of a server's tools, or of one tool, as they are now.
+    Accept(accept::Accept),
+}
+
+/// One tool, as scripts read it.
+#[derive(Serialize, Debug)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    name: String,
+    effect: Effect,
+    reason: String,
+    method: Option<String>,
+    path: Option<String>,
+    state: &'static str,
+}
+
+impl Tools {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Ended {
+        match self.what {
+            Some(What::Accept(accept)) => accept.run(context).await,
+            None if self.pending => pending::run(self.server.as_ref(), context).await,
+            None => match self.eyes.user.clone() {
+                Some(user) => shown::run(&user, &self.eyes, self.server.as_ref(), context).await,
+                None => list(self.server.as_ref(), context).await,
+            },
+        }
+    }
+}
+
+async fn list(only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
+    let resolved = context.resolved()?;
+    let servers = view::catalogues(&resolved, only, context).await?;
+    let mut rows = Vec::new();
+    for server in &servers {
+        for tool in server.tools.values() {
+            let acceptance = resolved.lock.acceptance(tool.id(), tool.pin(), tool.overridden);
+            let mut row = row(tool, acceptance);
+            // With one server named, its slug in every row says nothing.
+            row.server = only.is_none().then(|| server.slug.to_string());
+            rows.push(row);
+        }
+    }
+    let text = format!("{}{}", in_columns(&rows), summaries(&servers, &rows));
+    context.print(&rows, &text)?;
+    problems(&servers, context)
+}
+
+fn row(tool: &PublishedTool, acceptance: Acceptance) -> Row {
+    let (method, path) = match &tool.binding {
+        Binding::Operation(operation) => (Some(operation.method.to_string()), Some(operation.path.clone())),
+        Binding::Mcp { .. } => (None, None),
+    };
+    Row {
+        server: None,
+        name: tool.id().tool.to_string(),
+        effect: tool.effect.effect,
+        reason: clean(&tool.effect.reason),
+        method,
+        path: path.map(|path| clean(&path)),
+        state: state(acceptance),
+    }
+}
+
+/// The word of an acceptance: a tool is shown, or it waits for somebody to look at it.
+fn state(acceptance: Acceptance) -> &'static str {
+    match acceptance {
+        Acceptance::Accepted => "accepted",
+        Acceptance::New | Acceptance::Changed => "pending",
+    }
+}
+
+fn in_columns(rows: &[Row]) -> String {
+    let cells: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let name = match &row.server {
+                Some(server) => format!("{server}/{}", row.name),
+                None => row.name.clone(),
+            };
+            let request = match (&row.method, &row.path) {
+                (Some(method), Some(path)) => format!("{method} {path}"),
+                _ => String::new(),
+            };
+            [name, row.effect.to_string(), row.state.to_owned(), request, row.reason.clone()]
+        })
+        .collect();
+    table(["TOOL", "EFFECT", "STATE", "REQUEST", "WHY THIS EFFECT"], &cells)
+}
+
+fn summaries(servers: &[Arc<ServerCatalogue>], rows: &[Row]) -> String {
+    let mut text = String::new();
+    for server in servers {
+        let counts: Vec<_> = Effect::ALL.iter().map(|effect| format!("{} {effect}", server.count(*effect))).collect();
+        text.push_str(&format!("\n{}: {} tools ({})", server.slug, server.tools.len(), counts.join(", ")));
+    }
+    if rows.iter().any(|row| row.state == "pending") {
+        text.push_str(
+            "\npending tools are hidden: `ambit tools --pending` shows what changed, `ambit tools accept` accepts",
+        );
+    }
+    text
+}
+
+/// What could not be read or become a tool. Goes beside the result; a server without tools is a finding.
+fn problems(servers: &[Arc<ServerCatalogue>], context: &mut Context<'_>) -> Ended {
+    let mut code = DONE;
+    for server in servers {
+        if let Some(problem) = &server.problem {
+            code = FINDING;
+            writeln!(context.err, "server `{}` has no tools: {}", server.slug, clean(problem))?;
+        }
+        for left in &server.left_out {
+            context.note(&format!(
+                "server `{}`: `{}` cannot become a tool: {}",
+                server.slug,
+                clean(&left.place),
+                clean(&left.reason)
+            ))?;
+        }
+    }
+    Ok(code)
+}
+
+/// A server that has to be readable.
+fn readable(servers: &[Arc<ServerCatalogue>]) -> Result<(), Failure> {
+    match servers.iter().find_map(|server| Some((server, server.problem.as_ref()?))) {
+        Some((server, problem)) => {
+            Err(Failure::Refused(format!("server `{}` cannot be read: {}", server.slug, clean(problem))))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A text of an upstream as a terminal may show it: no control character, nothing that turns the writing direction.
+pub(super) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            c if c.is_control() => '·',
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '·',
+            '\u{e0000}'..='\u{e007f}' => '·',
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstreams_text_cannot_steer_a_terminal() {
+        assert_eq!(clean("a\u{1b}[31mb\u{202e}c\u{e0041}\nd"), "a·[31mb·c· d");
+    }
+}
