@@ -87,6 +87,11 @@ class TypeScriptClient {
     this.provider = new Provider(`e2e TypeScript ${line}`, authorize, options);
   }
 
+  /** Line v1 answers a step-up by renewing its token, which never widens it: the person has to say yes elsewhere first. */
+  get renewsBeforeAsking() {
+    return this.line === 'v1';
+  }
+
   async connect() {
     this.sdk ??= await TypeScriptClient.load(this.line);
     return this.#authorized(async () => {
@@ -171,8 +176,11 @@ class PythonClient {
       if (message.access_token) this.token = message.access_token;
       if (message.authorize) {
         this.authorizations.push(new URL(message.authorize));
-        const callback = await this.authorize(message.authorize);
-        this.child.stdin.write(`${JSON.stringify(Object.fromEntries(callback.searchParams))}\n`);
+        const answer = await this.authorize(message.authorize).then(
+          (callback) => Object.fromEntries(callback.searchParams),
+          (error) => ({ error: error.message }),
+        );
+        this.child.stdin.write(`${JSON.stringify(answer)}\n`);
       } else if (message.error !== undefined) {
         throw Object.assign(new Error(message.error), { code: message.code });
       } else if ('result' in message) {

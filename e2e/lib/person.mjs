@@ -13,6 +13,26 @@ export class Person {
     this.consents = [];
   }
 
+  /** Opens a page of the gateway, logging in on the way if it has to. */
+  async open(url) {
+    let page = await this.browser.open(url);
+    const form = formsOf(page.text, page.url).find(({ inputs }) => inputs.some((input) => input.type === 'password'));
+    if (form) {
+      page = await this.browser.submit(page, { name: this.name, password: this.password });
+      if (page.url !== url) page = await this.browser.open(url);
+    }
+    return page;
+  }
+
+  /** Ticks every toolset for a connected client on the page of connected applications. */
+  async allowEverything(publicUrl, clientName) {
+    const page = await this.open(`${publicUrl}/clients`);
+    assert.ok(page.text.includes(clientName), `${clientName} is connected`);
+    const form = ({ action }) => new URL(action).pathname.startsWith('/clients/');
+    const saved = await this.browser.submit(page, {}, { form, press: 'save' });
+    assert.ok(saved.status < 400, `${saved.status} ${saved.text}`);
+  }
+
   /**
    * Goes from an authorization request to the client's callback and returns that address. `tick` says which toolsets are
    * ticked; `decision` is `allow` or `deny`.

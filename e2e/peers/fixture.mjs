@@ -62,6 +62,27 @@ const TOOLS = {
     description: 'Get something, quietly unless a log level is asked for.',
     run: () => text('Nothing was logged.'),
   },
+  test_custom_headers: {
+    description: 'Get something from a region that clients repeat in a header.',
+    inputSchema: {
+      type: 'object',
+      properties: { region: { type: 'string', 'x-mcp-header': 'Region' }, query: { type: 'string' } },
+      required: ['region'],
+      additionalProperties: false,
+    },
+    run: ({ args }) => text(`From ${args.region}.`),
+  },
+  test_missing_capability: {
+    description: 'Get something that needs a client which can sample.',
+    run({ capabilities }) {
+      if (capabilities?.sampling) return text('Sampled.');
+      throw Object.assign(new Error('the client cannot sample'), { code: -32021, data: { requiredCapabilities: { sampling: {} } } });
+    },
+  },
+  test_streaming_elicitation: {
+    description: 'Get something after a question.',
+    run: () => text('Nothing was asked.'),
+  },
   json_schema_2020_12_tool: {
     description: 'Get back what was validated by a schema of many keywords.',
     inputSchema: {
@@ -97,7 +118,9 @@ async function modern() {
       server.setRequestHandler('tools/list', () => ({ tools: listed }));
       server.setRequestHandler('tools/call', ({ params }, ctx) => {
         const tell = (notification) => ctx.mcpReq.notify(notification);
-        return TOOLS[params.name].run({ args: params.arguments, progressToken: ctx.mcpReq._meta?.progressToken, tell });
+        const capabilities = ctx.mcpReq.envelope?.['io.modelcontextprotocol/clientCapabilities'];
+        const { progressToken } = ctx.mcpReq._meta ?? {};
+        return TOOLS[params.name].run({ args: params.arguments, progressToken, tell, capabilities });
       });
       return server;
     },
@@ -132,7 +155,12 @@ async function legacy() {
       const server = new Server(info, capabilities);
       server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed }));
       server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) =>
-        TOOLS[params.name].run({ args: params.arguments, progressToken: params._meta?.progressToken, tell: extra.sendNotification }),
+        TOOLS[params.name].run({
+          args: params.arguments,
+          progressToken: params._meta?.progressToken,
+          tell: extra.sendNotification,
+          capabilities: server.getClientCapabilities(),
+        }),
       );
       transport = new StreamableHTTPServerTransport({
         sessionIdGenerator: randomUUID,
