@@ -113,7 +113,6 @@ select f.*, t.generation, t.expires_at, t.rotated_at
 from refresh_tokens t join families f on f.id = t.family where t.hash = $1";
 const LIST_BY_USER: &str = "
 select * from families where user_key = $1 and revoked_at is null order by created_at desc, id";
-const UPDATE_TOOLSETS: &str = "update families set toolsets = $2 where id = $1 and revoked_at is null";
 const UPDATE_CHOICE: &str = "update families set toolsets = $2, details = $3 where id = $1 and revoked_at is null";
 /// Writing the family's row first makes every rotation, and every end, of one family take turns on either engine.
 const HOLD: &str = "
@@ -198,15 +197,8 @@ pub async fn list_by_user(source: impl Source, user: &UserKey) -> Result<Vec<Fam
     source.rows(LIST_BY_USER, args![user]).await?.iter().map(Family::read).collect()
 }
 
-/// Changes what the next refresh may name. False if there is no such family or it was ended.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn update_toolsets(tx: &mut Tx, id: &str, toolsets: &[ToolsetSlug]) -> Result<bool, StoreError> {
-    Ok(tx.execute(UPDATE_TOOLSETS, args![id, json("toolsets", &toolsets)?]).await? == 1)
-}
-
-/// The same, together with what the caller keeps of the authorization.
+/// Changes what the next refresh may name, together with what the caller keeps of the authorization. False if there is no
+/// such family or it was ended.
 ///
 /// # Errors
 /// [`StoreError`].

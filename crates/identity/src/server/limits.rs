@@ -1,21 +1,27 @@
 //! Bounds on what one source may ask for. In this process alone: a fleet of n nodes allows n times as much.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
 use ambit_live::clock::Clock;
 use governor::{Quota, RateLimiter, middleware::NoOpMiddleware, state::keyed::HashMapStateStore};
 
-/// Above this many sources, those that have recovered are forgotten first.
+/// Most sources with a rate of their own. Above, those that have recovered are forgotten; if that does not help, whoever
+/// is new shares one rate with everybody else who is.
 const SOURCES: usize = 10_000;
+
+/// Stands for everybody beyond [`SOURCES`].
+const OTHERS: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
 
 /// A rate per source, on the deployment's clock.
 pub(crate) struct PerSource {
     limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, OnClock, NoOpMiddleware<Duration>>,
     clock: OnClock,
+    forgot_at: AtomicI64,
 }
 
 #[derive(Debug, Clone)]
@@ -35,7 +41,11 @@ impl PerSource {
         let each = Quota::with_period(per / burst.get()).unwrap_or(Quota::per_hour(NonZeroU32::MIN));
         let quota = each.allow_burst(burst);
         let clock = OnClock(clock.clone());
-        Self { limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()), clock }
+        Self {
+            limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
+            clock,
+            forgot_at: AtomicI64::new(0),
+        }
     }
 
     /// Takes one.
@@ -43,13 +53,27 @@ impl PerSource {
     /// # Errors
     /// In how many seconds there is another.
     pub(crate) fn admit(&self, source: IpAddr) -> Result<(), u64> {
-        if self.limiter.len() > SOURCES {
-            self.limiter.retain_recent();
+        let mut key = neighbourhood(source);
+        if self.limiter.len() >= SOURCES {
+            self.forget_recovered();
+            if self.limiter.len() >= SOURCES {
+                key = OTHERS;
+            }
         }
-        self.limiter.check_key(&neighbourhood(source)).map_err(|not_until| {
+        self.limiter.check_key(&key).map_err(|not_until| {
             let now = governor::clock::Clock::now(&self.clock);
             not_until.wait_time_from(now).as_secs().saturating_add(1)
         })
+    }
+
+    /// Looking through all of them costs time, so a flood makes it happen once a second at most.
+    fn forget_recovered(&self) {
+        let now = self.clock.0.now();
+        let before = self.forgot_at.load(Ordering::Relaxed);
+        let due = now.saturating_sub(before) >= 1000;
+        if due && self.forgot_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.limiter.retain_recent();
+        }
     }
 }
 
@@ -78,6 +102,18 @@ mod tests {
         assert!(limit.admit(two).is_ok());
         clock.advance(30_000);
         assert!(limit.admit(one).is_ok() && limit.admit(one).is_err());
+    }
+
+    #[test]
+    fn a_flood_of_sources_is_one_source() {
+        let clock = Clock::manual(1_000_000);
+        let limit = PerSource::new(&clock, NonZeroU32::new(2).unwrap(), Duration::from_mins(1));
+        let admitted = (0..30_000_u32).filter(|n| limit.admit(IpAddr::V4((0x0a00_0000 + n).into())).is_ok()).count();
+        assert_eq!(admitted, SOURCES + 2);
+        assert_eq!(limit.limiter.len(), SOURCES + 1);
+        clock.advance(120_000);
+        assert!(limit.admit([192, 0, 2, 1].into()).is_ok());
+        assert!(limit.limiter.len() <= 2, "those that recovered are forgotten");
     }
 
     #[test]

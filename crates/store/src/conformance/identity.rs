@@ -319,7 +319,7 @@ async fn an_ended_family_stays_ended(place: Place) {
     assert!(families::revoke(&mut tx, "f1", NOW + 5, "user local:alice", "logged out").await.unwrap());
     assert!(!families::revoke(&mut tx, "f1", NOW + 6, "user local:alice", "again").await.unwrap());
     assert!(!families::revoke(&mut tx, "unknown", NOW + 6, "operator:root", "x").await.unwrap());
-    assert!(!families::update_toolsets(&mut tx, "f1", &toolsets(&["more"])).await.unwrap());
+    assert!(!families::update_choice(&mut tx, "f1", &toolsets(&["more"]), "{}").await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(rotate(&store, "t0", NOW + 7).await, Rotation::FamilyRevoked);
     assert_eq!(families::find(&store, "f1").await.unwrap().unwrap().revoked_at, Some(NOW + 5));
@@ -394,11 +394,12 @@ async fn families_are_listed_changed_and_forgotten(place: Place) {
     with_token(&store).await;
     let mut tx = store.begin().await.unwrap();
     families::insert(&mut tx, &Family { created_at: NOW + 1, ..family("f2") }).await.unwrap();
-    assert!(families::update_toolsets(&mut tx, "f1", &toolsets(&["mux-read"])).await.unwrap());
-    assert!(!families::update_toolsets(&mut tx, "unknown", &[]).await.unwrap());
+    assert!(families::update_choice(&mut tx, "f1", &toolsets(&["mux-read"]), "changed").await.unwrap());
+    assert!(!families::update_choice(&mut tx, "unknown", &[], "{}").await.unwrap());
     tx.commit().await.unwrap();
     let [second, first] = families::list_by_user(&store, &alice()).await.unwrap().try_into().unwrap();
     assert_eq!((second.id.as_str(), first.toolsets), ("f2", toolsets(&["mux-read"])));
+    assert_eq!((first.details.as_str(), second.details == first.details), ("changed", false));
 
     let mut tx = store.begin().await.unwrap();
     assert_eq!(families::purge_expired(&mut tx, NOW - 1).await.unwrap(), 0);

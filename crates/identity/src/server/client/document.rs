@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const KEPT: usize = 1024;
 
 /// Fetches under way at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 64;
 
 /// A document is kept at least this long and at most [`LONGEST_MS`], whatever its cache headers say.
 const SHORTEST_MS: Millis = 60_000;

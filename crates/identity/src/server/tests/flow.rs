@@ -140,3 +140,36 @@ async fn metadata_says_what_is_served_at_each_spelling() {
     assert_eq!(keys["keys"][0]["alg"], "ES256");
     assert!(keys["keys"][0].get("d").is_none());
 }
+
+#[tokio::test]
+async fn the_same_on_postgresql() {
+    let store = ambit_store::testing::postgres().unwrap_or_else(|error| panic!("{error}"));
+    let app = App::on(&store, tempfile::tempdir().unwrap(), world(), generous(), nowhere()).await;
+    let app = Arc::new(app);
+    let mut browser = app.browser();
+    let tokens = browser.connect(&Ask::pinned(), "alice", &["reading"]).await;
+    let refresh = tokens["refresh_token"].as_str().unwrap().to_owned();
+    let at_once = (0..6).map(|_| {
+        let (app, refresh) = (Arc::clone(&app), refresh.clone());
+        tokio::spawn(async move { app.browser().refresh(&Ask::pinned(), &refresh).await.expect(200).json() })
+    });
+    let mut next = Vec::new();
+    for task in at_once.collect::<Vec<_>>() {
+        next.extend(task.await.unwrap().get("refresh_token").cloned());
+    }
+    assert_eq!(next.len(), 1, "one rotates");
+
+    let code = browser.code(&Ask::pinned(), "alice", &["reading"]).await;
+    let (mut one, mut two) = (app.browser(), app.browser());
+    let ask = Ask::pinned();
+    let (one, two) = tokio::join!(one.exchange(&ask, &code), two.exchange(&ask, &code));
+    let good: Vec<_> = [one, two].into_iter().filter(|reply| reply.status == 200).collect();
+    assert_eq!(good.len(), 1);
+    let replayed = good[0].json()["refresh_token"].as_str().unwrap().to_owned();
+    browser.refresh(&ask, &replayed).await.expect(400);
+
+    app.clock.advance(31_000);
+    browser.refresh(&ask, &refresh).await.expect(400);
+    browser.refresh(&ask, next[0].as_str().unwrap()).await.expect(400);
+    assert!(browser.get("/clients").await.expect(200).body.contains("No application is connected."));
+}

@@ -80,8 +80,19 @@ impl App {
 
     async fn with(deployment: Deployment, settings: Settings, egress: Client) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let store = StoreUrl::File(dir.path().join("ambit.db"));
+        Self::on(&store, dir, deployment, settings, egress).await
+    }
+
+    async fn on(
+        store: &StoreUrl,
+        dir: tempfile::TempDir,
+        deployment: Deployment,
+        settings: Settings,
+        egress: Client,
+    ) -> Self {
         let clock = Clock::manual(T0);
-        let store = Store::open(&StoreUrl::File(dir.path().join("ambit.db"))).await.unwrap();
+        let store = Store::open(store).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         for name in ["alice", "bob"] {
             accounts::create(&mut tx, &Subject::parse(name).unwrap(), Some(hashed()), T0).await.unwrap();
