@@ -54,23 +54,25 @@ struct Shared {
     egress: Client,
     client: ClientInfo,
     servers: Mutex<HashMap<ServerSlug, Arc<Upstream>>>,
+    /// Servers whose address changed; their sessions are still to be ended.
+    retired: Mutex<Vec<Arc<Upstream>>>,
 }
 
 impl McpUpstreams {
     /// Speaks through one egress client, under its rules.
     pub fn new(egress: Client) -> Self {
         let client = ClientInfo::new("ambit", env!("CARGO_PKG_VERSION"));
-        Self { shared: Arc::new(Shared { egress, client, servers: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { egress, client, servers: Mutex::default(), retired: Mutex::default() }) }
     }
 
     /// Ends the sessions of every server that `keep` does not name, and forgets it.
     pub async fn retain(&self, keep: impl Fn(&ServerSlug) -> bool) {
-        let gone: Vec<Arc<Upstream>> = {
+        let mut gone = std::mem::take(&mut *self.retired());
+        {
             let mut servers = self.servers();
-            let gone = servers.iter().filter(|(slug, _)| !keep(slug)).map(|(_, one)| Arc::clone(one)).collect();
+            gone.extend(servers.iter().filter(|(slug, _)| !keep(slug)).map(|(_, one)| Arc::clone(one)));
             servers.retain(|slug, _| keep(slug));
-            gone
-        };
+        }
         let deadline = Instant::now() + Duration::from_secs(2);
         futures_util::future::join_all(gone.iter().map(|one| one.end_sessions(deadline))).await;
     }
@@ -110,8 +112,14 @@ impl McpUpstreams {
             return Ok(Arc::clone(known));
         }
         let new = Arc::new(Upstream::new(&server.slug, url, &self.shared.egress, &self.shared.client)?);
-        servers.insert(server.slug.clone(), Arc::clone(&new));
+        if let Some(old) = servers.insert(server.slug.clone(), Arc::clone(&new)) {
+            self.retired().push(old);
+        }
         Ok(new)
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Upstream>>> {
+        self.shared.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn servers(&self) -> std::sync::MutexGuard<'_, HashMap<ServerSlug, Arc<Upstream>>> {

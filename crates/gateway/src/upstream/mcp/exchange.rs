@@ -18,7 +18,7 @@ use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
-use super::failure::UpstreamFailure;
+use super::failure::{FailureKind, UpstreamFailure};
 use super::one::{Presented, Upstream};
 
 /// Most bytes of an answer that is an error or an acknowledgement.
@@ -110,8 +110,11 @@ impl Exchange<'_> {
         let target = headers::Target { method, name: None, mirrored: None, session: self.connection.session() };
         let response = self.send(Method::POST, self.headers(&target), body).await?;
         let (head, body) = response.into_parts();
-        // Read to its end, so that the connection can be used again; what it says does not matter.
-        let _ = self.read_whole(body, MOST_ERROR_BYTES).await;
+        // Read to its end, so that the connection can be used again; what it says does not matter. A
+        // stream has no end to wait for.
+        if !matches!(media(&head.headers), Media::Stream) {
+            let _ = self.read_whole(body, MOST_ERROR_BYTES).await;
+        }
         if head.status.is_success() { Ok(()) } else { Err(UpstreamFailure::refused(&self.upstream.slug, head.status)) }
     }
 
@@ -181,7 +184,13 @@ impl Exchange<'_> {
         *request.uri_mut() = self.upstream.target.path_and_query().clone().into();
         *request.headers_mut() = headers;
         let sent = self.upstream.egress.send(&self.upstream.target, request, self.deadline).await;
-        sent.map_err(|error| UpstreamFailure::sending(&self.upstream.slug, &error))
+        sent.map_err(|error| {
+            let failure = UpstreamFailure::sending(&self.upstream.slug, &error);
+            if matches!(failure.kind(), FailureKind::Unreachable | FailureKind::Broken) {
+                self.upstream.doubt();
+            }
+            failure
+        })
     }
 
     async fn read_whole(&self, body: Body, max_bytes: usize) -> Result<Bytes, UpstreamFailure> {

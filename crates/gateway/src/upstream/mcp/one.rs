@@ -171,8 +171,14 @@ impl Upstream {
 
     /// The server said that its tools changed, or was restarted and may have changed them.
     pub(super) fn suspect(&self) {
-        self.told.fetch_add(1, Ordering::Relaxed);
+        self.doubt();
         self.changed.notify_one();
+    }
+
+    /// The connection broke: what answers next may be another program. Calls look again before they go
+    /// out; nobody is woken, or a server that is down would be asked without pause.
+    pub(super) fn doubt(&self) {
+        self.told.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether it did so since the last complete listing began.

@@ -7,7 +7,8 @@
 //!
 //! A server that cannot be read keeps its tools listed: health never changes a list. Its calls are
 //! refused instead, with one exception: a read may still run on a definition that was confirmed
-//! within [`Settings::stale_reads`], so that a hiccup of the listing does not stop harmless work.
+//! within [`Settings::stale_reads`], so that a hiccup of the listing does not stop harmless work;
+//! unless the server said that its tools changed, or its connection broke.
 
 mod round;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use ambit_model::server::{Server, Upstream as Address};
 use tokio::time::{Instant, timeout_at};
 
 use super::McpUpstreams;
-use round::Slot;
+use round::{Slot, Wants};
 
 /// How fresh listings are kept.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +106,7 @@ impl Refresher {
             Effect::Destructive => self.ensure_fresh(server, Duration::ZERO, deadline).await,
             Effect::Write => self.ensure_fresh(server, settings.every, deadline).await,
             Effect::Read => match self.ensure_fresh(server, settings.every, deadline).await {
-                Err(_) if self.is_within(&self.inner.live.current(), server, settings.stale_reads) => Ok(()),
+                Err(_) if self.may_read_on(server) => Ok(()),
                 other => other,
             },
         }
@@ -125,13 +126,15 @@ impl Refresher {
     ) -> Result<(), NotFresh> {
         let snapshot = self.inner.live.current();
         let Some(known) = snapshot.deployment.servers.get(server).filter(|known| is_mcp(known)) else { return Ok(()) };
-        let insists = max_age.is_zero();
         let suspect = self.inner.upstreams.is_suspect(known);
-        if !insists && !suspect && self.is_within(&snapshot, server, max_age) {
-            return Ok(());
-        }
+        let wants = match (max_age.is_zero(), suspect) {
+            (true, _) => Wants::Now,
+            (false, true) => Wants::Later,
+            (false, false) if self.is_within(&snapshot, server, max_age) => return Ok(()),
+            (false, false) => Wants::Any,
+        };
         let slot = self.slot(server);
-        let round = match slot.join(insists || suspect, self.inner.settings.rest_after_failure) {
+        let round = match slot.join(wants, self.inner.settings.rest_after_failure) {
             round::Joined::Rest(failure) => return Err(failure),
             round::Joined::Round(round) => round,
         };
@@ -167,6 +170,14 @@ impl Refresher {
             not_fresh("the gateway could not publish it".into())
         })?;
         Ok(())
+    }
+
+    /// Whether a read may run although the listing cannot be had: it is not old, and nothing speaks for a
+    /// change.
+    fn may_read_on(&self, slug: &ServerSlug) -> bool {
+        let snapshot = self.inner.live.current();
+        let suspect = snapshot.deployment.servers.get(slug).is_none_or(|known| self.inner.upstreams.is_suspect(known));
+        !suspect && self.is_within(&snapshot, slug, self.inner.settings.stale_reads)
     }
 
     /// Whether the published listing is good and was confirmed within `age`.

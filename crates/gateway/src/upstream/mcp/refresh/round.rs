@@ -38,6 +38,17 @@ pub(super) struct Round {
     result: OnceCell<Result<(), NotFresh>>,
 }
 
+/// Which reading will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// One that runs, or the next.
+    Any,
+    /// One that has not begun: something happened that an earlier one may not show.
+    Later,
+    /// The same, and whatever failed a moment ago.
+    Now,
+}
+
 /// What asking led to.
 pub(super) enum Joined {
     /// A reading failed just now.
@@ -53,18 +64,19 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// Joins a round. `insists`: only one that has not begun will do.
-    pub(super) fn join(&self, insists: bool, rest: Duration) -> Joined {
+    /// Joins a round.
+    pub(super) fn join(&self, wants: Wants, rest: Duration) -> Joined {
         let mut state = self.state();
-        if !insists {
-            if let Some((at, failure)) = &state.failed
-                && at.elapsed() < rest
-            {
-                return Joined::Rest(failure.clone());
-            }
-            if let Some(running) = &state.running {
-                return Joined::Round(Arc::clone(running));
-            }
+        if wants != Wants::Now
+            && let Some((at, failure)) = &state.failed
+            && at.elapsed() < rest
+        {
+            return Joined::Rest(failure.clone());
+        }
+        if wants == Wants::Any
+            && let Some(running) = &state.running
+        {
+            return Joined::Round(Arc::clone(running));
         }
         Joined::Round(Arc::clone(state.waiting.get_or_insert_default()))
     }
@@ -118,8 +130,8 @@ mod tests {
 
     const REST: Duration = Duration::from_millis(300);
 
-    async fn ask(slot: &Slot, insists: bool, readings: &AtomicUsize, takes: u64) -> Result<(), NotFresh> {
-        match slot.join(insists, REST) {
+    async fn ask(slot: &Slot, wants: Wants, readings: &AtomicUsize, takes: u64) -> Result<(), NotFresh> {
+        match slot.join(wants, REST) {
             Joined::Rest(failure) => Err(failure),
             Joined::Round(round) => {
                 let read = || async {
@@ -135,15 +147,15 @@ mod tests {
     #[tokio::test]
     async fn who_asks_before_it_begins_shares_and_who_asks_later_does_not() {
         let (slot, readings) = (Slot::default(), AtomicUsize::new(0));
-        let first = ask(&slot, true, &readings, 100);
+        let first = ask(&slot, Wants::Now, &readings, 100);
         let later = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
             // Insisting on one that begins after now; the second and third share it.
             let (a, b, c) = tokio::join!(
-                ask(&slot, true, &readings, 100),
-                ask(&slot, true, &readings, 100),
+                ask(&slot, Wants::Now, &readings, 100),
+                ask(&slot, Wants::Later, &readings, 100),
                 // Content with the one that runs.
-                ask(&slot, false, &readings, 100),
+                ask(&slot, Wants::Any, &readings, 100),
             );
             a.and(b).and(c)
         };
@@ -155,27 +167,28 @@ mod tests {
     #[tokio::test]
     async fn a_reading_that_is_given_up_is_taken_over() {
         let (slot, readings) = (Slot::default(), AtomicUsize::new(0));
-        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, true, &readings, 100));
-        let patient = ask(&slot, true, &readings, 100);
+        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, Wants::Now, &readings, 100));
+        let patient = ask(&slot, Wants::Now, &readings, 100);
         let (hasty, patient) = tokio::join!(hasty, patient);
         assert!(hasty.is_err());
         assert_eq!(patient, Ok(()));
         // Given up by everyone, and asked for again.
-        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, true, &readings, 100));
+        let hasty = tokio::time::timeout(Duration::from_millis(10), ask(&slot, Wants::Now, &readings, 100));
         assert!(hasty.await.is_err());
-        assert_eq!(ask(&slot, false, &readings, 100).await, Ok(()));
+        assert_eq!(ask(&slot, Wants::Any, &readings, 100).await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_failure_is_remembered_for_a_while_by_those_who_do_not_insist() {
         let slot = Slot::default();
         let failure = NotFresh { server: "up".parse().unwrap(), why: "it is gone".into() };
-        let Joined::Round(round) = slot.join(false, REST) else { panic!("no failure yet") };
+        let Joined::Round(round) = slot.join(Wants::Any, REST) else { panic!("no failure yet") };
         let failed = slot.result_of(&round, || std::future::ready(Err(failure.clone()))).await;
         assert_eq!(failed, Err(failure));
-        assert!(matches!(slot.join(false, REST), Joined::Rest(_)));
-        assert!(matches!(slot.join(true, REST), Joined::Round(_)));
+        assert!(matches!(slot.join(Wants::Any, REST), Joined::Rest(_)));
+        assert!(matches!(slot.join(Wants::Later, REST), Joined::Rest(_)));
+        assert!(matches!(slot.join(Wants::Now, REST), Joined::Round(_)));
         tokio::time::sleep(REST).await;
-        assert!(matches!(slot.join(false, REST), Joined::Round(_)));
+        assert!(matches!(slot.join(Wants::Any, REST), Joined::Round(_)));
     }
 }

@@ -205,6 +205,43 @@ async fn a_server_that_cannot_be_read_keeps_its_list_and_loses_its_calls_by_effe
 }
 
 #[tokio::test]
+async fn a_server_that_said_it_changed_is_not_read_from_until_it_was_listed() {
+    let fake = Fake::start(Kind::Modern).await;
+    let room = Room::over(vec![fake.server()], quick()).await;
+    fake.instead(|heard| (heard.method() == "tools/list").then(|| Reply::error(heard, 200, -32603, "no")));
+    room.upstreams.suspect(&fake.server());
+    for effect in Effect::ALL {
+        room.before(effect).await.unwrap_err();
+    }
+    fake.instead(|_| None);
+    tokio::time::sleep(quick().rest_after_failure).await;
+    room.before(Effect::Read).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_broken_connection_the_definitions_are_looked_at_again() {
+    let fake = Fake::start(Kind::Modern).await;
+    let room = Room::over(vec![fake.server()], quick()).await;
+    let tool = room.entry("get_thing").unwrap().tool;
+    fake.instead(|heard| (heard.method() == "tools/call").then(|| Reply::Close(String::new())));
+    let call = crate::upstream::mcp::Call {
+        server: &fake.server(),
+        tool: &tool,
+        credential: None,
+        arguments: &json!({}),
+        deadline: in_ms(2_000),
+        max_bytes: 1 << 16,
+        client_era: ambit_mcp::era::Era::Modern,
+    };
+    room.upstreams.call(&call).await.unwrap_err();
+    // The next program at this address.
+    fake.instead(|_| None);
+    fake.set_tools(vec![turned()]);
+    room.before(Effect::Read).await.unwrap();
+    assert_eq!(room.entry("get_thing").unwrap().acceptance, Acceptance::Changed);
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_harms_nobody_else() {
     let (bad, good) = (Fake::start(Kind::Modern).await, Fake::start(Kind::Legacy).await);
     let mut other = good.server();

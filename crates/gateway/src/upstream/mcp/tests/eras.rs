@@ -263,6 +263,28 @@ async fn each_credential_has_a_session_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_server_that_moved_loses_its_old_session() {
+    let scene = Scene::of(Kind::Legacy).await;
+    scene.call().await.unwrap();
+    let other = Fake::start(Kind::Legacy).await;
+    scene.upstreams.list(&other.server(), None, in_ms(5_000)).await.unwrap();
+    scene.upstreams.retain(|_| true).await;
+    assert_eq!((scene.fake.count("DELETE"), other.count("DELETE")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_answers_the_notification_with_a_stream_is_not_waited_for() {
+    let scene = Scene::of(Kind::Legacy).await;
+    scene.fake.instead(|heard| {
+        let head = super::super::testing::STREAM_HEAD.replacen("200 OK", "202 x", 1);
+        let quiet = (std::time::Duration::from_mins(1), String::new());
+        let pieces = vec![(std::time::Duration::ZERO, head), quiet];
+        (heard.method() == "notifications/initialized").then_some(Reply::Pieces(pieces))
+    });
+    scene.call().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_may_not_be_used_is_not_connected_to() {
     let upstreams = upstreams();
     for url in ["http://169.254.169.254/mcp", "http://10.0.0.1/mcp", "ftp://127.0.0.1/", "https://user:pw@127.0.0.1/"] {
