@@ -52,22 +52,10 @@ impl Entered {
         trail::refuse_early(gateway, self.place.slug(), self.source, reply)
     }
 
-    /// The same request on the snapshot of now, if that moved while the body was read.
-    ///
-    /// # Errors
-    /// A closed refusal: the caller, or the endpoint, is not there any more.
-    pub(crate) async fn renewed(self, gateway: &Gateway) -> Result<Self, Closed<Reply>> {
-        let current = gateway.live().current();
-        if Arc::ptr_eq(&current, self.place.snapshot()) {
-            return Ok(self);
-        }
-        self.on(gateway, current).await
-    }
-
     /// The same request on another snapshot.
     ///
     /// # Errors
-    /// See [`Entered::renewed`].
+    /// A closed refusal: the caller, or the endpoint, is not there any more.
     pub(crate) async fn on(self, gateway: &Gateway, snapshot: Arc<Snapshot>) -> Result<Self, Closed<Reply>> {
         let Self { head, place, source, started, .. } = self;
         let Some(place) = Place::find(snapshot, head.uri.path()) else {

@@ -25,7 +25,7 @@ use crate::{
     refuse,
     resolve::resolve,
     trail::{Closed, Opened},
-    upstream,
+    upstream::{self, Upstreams},
 };
 
 /// Takes a request through the corridor.
@@ -44,9 +44,15 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Clo
         Ok(body) => body,
         Err(reply) => return entered.refuse(gateway, reply),
     };
-    let entered = match entered.renewed(gateway).await {
-        Ok(entered) => entered,
-        Err(closed) => return closed,
+    // Reading the body may have taken a while; what counts is what holds now.
+    let current = gateway.live().current();
+    let entered = if Arc::ptr_eq(&current, entered.place().snapshot()) {
+        entered
+    } else {
+        match Box::pin(entered.on(gateway, current)).await {
+            Ok(entered) => entered,
+            Err(closed) => return closed,
+        }
     };
     let gateway = gateway.clone();
     let running = Arc::clone(&gateway.shared);
@@ -195,16 +201,20 @@ enum Stopped {
 /// Resolves and authorizes a call, on definitions that are fresh enough for its effect.
 async fn permit(
     gateway: &Gateway,
-    mut entered: Entered,
+    entered: Entered,
     opened: &mut Opened,
     name: &str,
     (era, request): (Era, &Request<'_>),
 ) -> Result<(Entered, Permit), Stopped> {
     let permit = judge(gateway, &entered, opened, name, (era, request)).map_err(Stopped::Reply)?;
-    match gateway.shared.upstreams.freshened(gateway.live(), &permit).await {
+    if !Upstreams::must_confirm(&permit) {
+        return Ok((entered, permit));
+    }
+    let confirming = gateway.shared.upstreams.confirmed(gateway.live(), &permit);
+    match Box::pin(confirming).await {
         Ok(None) => Ok((entered, permit)),
         Ok(Some(snapshot)) => {
-            entered = entered.on(gateway, snapshot).await.map_err(Stopped::Closed)?;
+            let entered = Box::pin(entered.on(gateway, snapshot)).await.map_err(Stopped::Closed)?;
             opened.moved_to(&entered);
             let permit = judge(gateway, &entered, opened, name, (era, request)).map_err(Stopped::Reply)?;
             Ok((entered, permit))

@@ -34,16 +34,19 @@ impl Upstreams {
         &self.refresher
     }
 
+    /// Whether a definition has to be confirmed before a call. A document is read at start and reload, a listing is the word
+    /// of a server that may be another one by now.
+    pub(crate) fn must_confirm(permit: &Permit) -> bool {
+        matches!(permit.tool().binding, Binding::Mcp { .. })
+    }
+
     /// Makes sure that what was permitted is recent enough a definition for its effect. The snapshot of now, if it is
     /// another than the one it was permitted on.
     ///
     /// # Errors
     /// [`NotFresh`]: nobody can say that the tool still is what was accepted, so nothing is sent.
-    pub(crate) async fn freshened(&self, live: &Live, permit: &Permit) -> Result<Option<Arc<Snapshot>>, NotFresh> {
+    pub(crate) async fn confirmed(&self, live: &Live, permit: &Permit) -> Result<Option<Arc<Snapshot>>, NotFresh> {
         let tool = permit.tool();
-        let Binding::Mcp { .. } = tool.binding else {
-            return Ok(None);
-        };
         let Some(server) = permit.snapshot().deployment.servers.get(&tool.id().server) else {
             return Ok(None);
         };

@@ -47,7 +47,8 @@ pub(crate) async fn call(gateway: &Gateway, mut guarded: Guarded, recorded: Reco
     let started = Instant::now();
     let (said, note) = match guarded.spend() {
         Some(Sending::Rest(built)) => rest(gateway, &guarded, built).await,
-        Some(Sending::Mcp) => mcp(gateway, &guarded).await,
+        // Boxed: it is large, and a call of a REST API should not carry it about.
+        Some(Sending::Mcp) => Box::pin(mcp(gateway, &guarded)).await,
         None => failed(&guarded, Executed::No, "there is nothing left to send", "spent"),
     };
     let note = Note { upstream: Some(started.elapsed()), ..note };
