@@ -140,7 +140,11 @@ mod tests {
         let again = SignedCheckpoint::open(signed.note(), key().verifying()).unwrap();
         assert_eq!(again, signed);
         assert_eq!(SignedCheckpoint::read_unverified(signed.note()).unwrap(), signed);
-        assert!(signed.note().starts_with("example.com/trail\n3\nBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n\n\u{2014} "));
+        assert!(
+            signed
+                .note()
+                .starts_with("example.com/trail\n3\nBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=\n\n\u{2014} ")
+        );
     }
 
     #[test]

@@ -180,8 +180,7 @@ impl Verifier {
         let key: VerifyingKey = head.key.parse().map_err(|error| NotAnExport(format!("but {error}")))?;
         let roots: Option<Vec<Hash>> = head.frontier.iter().map(|root| Hash::from_base64(root)).collect();
         let roots = roots.ok_or_else(|| refuse("and its frontier holds no hashes"))?;
-        let before =
-            Frontier::from_parts(head.first, roots).map_err(|error| NotAnExport(format!("but {error}")))?;
+        let before = Frontier::from_parts(head.first, roots).map_err(|error| NotAnExport(format!("but {error}")))?;
         let mut audit = Audit::new(&head.origin, trusted, Some(key.clone()), before);
         if key.name() != head.origin {
             audit.find("line 1", None, format!("the key is of `{}`, not of `{}`", key.name(), head.origin));

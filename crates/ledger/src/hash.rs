@@ -91,13 +91,10 @@ impl fmt::Debug for Hash {
 mod tests {
     use super::*;
 
-    fn hex(hash: Hash) -> String {
-        hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     #[test]
     fn hashes_are_those_of_rfc_6962() {
-        assert_eq!(hex(Hash::of_nothing()), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        let nothing = ambit_model::Digest(Hash::of_nothing().0).to_string();
+        assert_eq!(nothing, "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         // The leaf of sixteen zero bytes, from the published test vectors' rule: SHA-256 of seventeen zero bytes.
         let zeros = Hash::of_leaf(&[0; 16], &[]);
         assert_eq!(zeros, sha256(&[0; 17]));

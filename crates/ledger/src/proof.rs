@@ -153,7 +153,9 @@ fn halves(leaves: &[Hash]) -> (&[Hash], &[Hash]) {
 
 fn root_of(leaves: &[Hash]) -> Hash {
     let mut tree = Frontier::new();
-    leaves.iter().for_each(|leaf| tree.push(*leaf));
+    for leaf in leaves {
+        tree.push(*leaf);
+    }
     tree.root()
 }
 
@@ -170,11 +172,8 @@ mod tests {
             return Vec::new();
         }
         let (left, right) = leaves.split_at(largest_power_below(leaves.len()));
-        let (mut path, other) = if m < left.len() {
-            (naive_path(m, left), right)
-        } else {
-            (naive_path(m - left.len(), right), left)
-        };
+        let (mut path, other) =
+            if m < left.len() { (naive_path(m, left), right) } else { (naive_path(m - left.len(), right), left) };
         path.push(naive_root(other));
         path
     }

@@ -93,7 +93,9 @@ impl fmt::Display for Report {
         }
         let records = self.size.saturating_sub(self.first);
         match self.verdict {
-            Verdict::Verified => write!(f, "verified: {records} records of `{}`, {} covered", self.origin, self.covered),
+            Verdict::Verified => {
+                write!(f, "verified: {records} records of `{}`, {} covered", self.origin, self.covered)
+            }
             Verdict::SelfConsistentOnly => {
                 write!(f, "self-consistent only: {records} records of `{}`; give --key or --checkpoint", self.origin)
             }
@@ -177,7 +179,8 @@ impl Audit {
         match opened {
             Err(error) => self.find("the checkpoint given", None, error.to_string()),
             Ok(checkpoint) if checkpoint.checkpoint().origin != self.origin => {
-                let what = format!("it is of `{}`, the records are of `{}`", checkpoint.checkpoint().origin, self.origin);
+                let what =
+                    format!("it is of `{}`, the records are of `{}`", checkpoint.checkpoint().origin, self.origin);
                 self.find("the checkpoint given", None, what);
             }
             Ok(checkpoint) if checkpoint.size() < self.first => {
@@ -224,12 +227,11 @@ impl Audit {
     pub fn altered(&mut self, place: &str, hash: Option<Hash>, what: &str) {
         let leaf = self.next_leaf();
         self.find(place, Some(leaf), what.to_owned());
-        match hash {
-            Some(hash) => self.leaf(hash),
-            None => {
-                self.sound = false;
-                self.next += 1;
-            }
+        if let Some(hash) = hash {
+            self.leaf(hash);
+        } else {
+            self.sound = false;
+            self.next += 1;
         }
     }
 

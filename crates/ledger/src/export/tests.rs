@@ -97,7 +97,11 @@ fn an_untouched_export_is_verified_with_a_key_or_a_checkpoint_and_self_consisten
 
     let report = verify(&export(), Trusted::default());
     assert_eq!(report.verdict, Verdict::SelfConsistentOnly);
-    assert!(report.to_string().ends_with("self-consistent only: 10 records of `example.com/trail`; give --key or --checkpoint"));
+    assert!(
+        report
+            .to_string()
+            .ends_with("self-consistent only: 10 records of `example.com/trail`; give --key or --checkpoint")
+    );
 }
 
 #[test]
