@@ -1,0 +1,10 @@
+//! The trail on a disk that forgets: what was acknowledged is there, what is wrong is said.
+
+mod durability;
+mod full_disk;
+mod index;
+mod properties;
+mod reading;
+mod recovery;
+mod support;
+mod tampering;
