@@ -75,9 +75,9 @@ impl UpstreamFailure {
         self.may_have_happened
     }
 
-    /// What happened, without whether the call ran: ``server `x` did not answer in time``.
+    /// What happened: ``server `x` did not answer in time``.
     pub fn what(&self) -> String {
-        format!("server `{}` {}", self.server, self.clause)
+        self.to_string()
     }
 
     /// More for the operator; may name addresses, never a credential.
@@ -242,8 +242,7 @@ impl UpstreamFailure {
 
 impl fmt::Display for UpstreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let happened = if self.may_have_happened { "the call may have run" } else { "the call did not run" };
-        write!(f, "server `{}` {}; {happened}", self.server, self.clause)
+        write!(f, "server `{}` {}", self.server, self.clause)
     }
 }
 

@@ -142,7 +142,7 @@ async fn nobody_listening_was_not_called() {
     let scene = Scene { server, ..scene };
     let failure = scene.call().await.unwrap_err();
     assert_eq!((failure.kind(), failure.may_have_happened()), (FailureKind::Unreachable, false));
-    assert_eq!(failure.to_string(), "server `up` could not be reached; the call did not run");
+    assert_eq!(failure.to_string(), "server `up` could not be reached");
     assert!(failure.detail().is_some_and(|detail| detail.contains("127.0.0.1")));
 }
 
