@@ -13,7 +13,13 @@ async fn a_read_reaches_the_api_as_it_was_validated_and_nothing_of_the_caller_do
     let room = Room::new().await;
     room.upstream.will(Act::Json(200, r#"{"z":1.10,"a":{"id":"t1"}}"#.into()));
     let token = room.alice();
-    let answer = room.call(&token, "get-thing", json!({"id": "t 1?x=ü"})).await;
+    let mut request = call(&token, "get-thing", &json!({"id": "t 1?x=ü"}));
+    for (name, value) in
+        [("cookie", "alien=1"), ("x-alien", "1"), ("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=alien")]
+    {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = room.send(request).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     // The API's JSON as it came: order and numbers survive.
     let body = String::from_utf8(answer.body.clone()).unwrap();
@@ -26,7 +32,7 @@ async fn a_read_reaches_the_api_as_it_was_validated_and_nothing_of_the_caller_do
     let request = seen[0].to_ascii_lowercase();
     assert!(request.starts_with("get /things/t%201%3fx%3d%c3%bc http/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("authorization: bearer {SECRET}\r\n")), "{request}");
-    for alien in [token.to_ascii_lowercase().as_str(), "cookie", "mcp-", "gw.example"] {
+    for alien in [token.to_ascii_lowercase().as_str(), "cookie", "mcp-", "gw.example", "alien", "forwarded"] {
         assert!(!request.contains(alien), "{alien} in {request}");
     }
 }

@@ -44,6 +44,12 @@ async fn foreign_hosts_and_pages_stay_outside() {
         let answer = room.send(request).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
     }
+    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/ambit/checkpoint"] {
+        let forged = http::Request::get(path).header("host", "evil.example").body(Body::empty()).unwrap();
+        let answer = room.send(forged).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(!String::from_utf8(answer.body).unwrap().contains("evil"));
+    }
     let mut own = modern("/mcp", &token, "tools/list", json!({}));
     own.headers_mut().insert("origin", "https://gw.example".parse().unwrap());
     assert_eq!(room.send(own).await.status, StatusCode::OK);

@@ -41,6 +41,24 @@ async fn a_result_passes_as_it_came_and_nothing_of_the_caller_does() {
 }
 
 #[tokio::test]
+async fn only_the_arguments_of_a_message_go_on() {
+    let room = Room::new().await;
+    let token = room.token_at(2, "alice", "c1", &["reports"]);
+    let mut request = call(&token, "create-report", &json!({"own": 1}));
+    let body = axum::body::to_bytes(std::mem::take(request.body_mut()), 1 << 16).await.unwrap();
+    let mut body: Value = serde_json::from_slice(&body).unwrap();
+    body["params"]["alien"] = json!(1);
+    body["params"]["task"] = json!({"alien": 1});
+    body["params"]["_meta"]["com.alien/route"] = json!("elsewhere");
+    body["id"] = json!("alien");
+    *request.body_mut() = body.to_string().into();
+    assert_eq!(room.send(request).await.json()["id"], "alien");
+    let asked = room.peer.asked("tools/call");
+    assert!(asked.last().unwrap().contains(r#""arguments":{"own":1}"#), "{asked:?}");
+    assert!(!asked.last().unwrap().contains("alien"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn mirrored_headers_are_held_to_the_arguments() {
     let room = Room::new().await;
     let token = room.token_at(2, "alice", "c1", &["reports"]);
