@@ -1,0 +1,262 @@
+//! `ambit serve`: from a checked configuration to a listening gateway, and back down in order.
+//!
+//! Start-up reads as a list: keys, store, egress, what the servers offer, trail, snapshot, routes, socket. Nothing listens
+//! before the snapshot of the current revision is published. Going down is the reverse: stop accepting, let requests finish,
+//! end the background tasks, close the trail, close the store.
+
+mod background;
+mod client_secrets;
+mod fleet;
+mod listener;
+mod reload;
+mod routes;
+pub mod signals;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ambit_egress::{Client, EgressRules, Settings as EgressSettings};
+use ambit_gateway::{
+    Gateway, GatewayParts,
+    mcp::{McpUpstreams, Refresher},
+};
+use ambit_identity::{authenticate::Authenticator, jwks::Jwks, signing::Signing};
+use ambit_live::{Live, Parts, clock::Clock, keys::Keys, recorder};
+use ambit_store::Store;
+use ambit_trail::{Disk, Files, Trail};
+use anyhow::Context as _;
+use tokio::{net::TcpListener, sync::watch};
+
+use client_secrets::ClientSecrets;
+use reload::Reloader;
+
+use crate::{
+    catalogues::{self, Sources},
+    config::{self, Resolved},
+    operator::socket::OperatorSocket,
+};
+
+/// A gateway that was put together and waits to be run.
+pub struct Ready {
+    live: Live,
+    gateway: Gateway,
+    signing: Arc<Signing>,
+    jwks: Arc<Jwks>,
+    trail: Trail,
+    store: Store,
+    sources: Sources,
+    refresher: Refresher,
+    client_secrets: ClientSecrets,
+    public_egress: Client,
+    socket: OperatorSocket,
+    listener: TcpListener,
+    resolved: Resolved,
+    address: SocketAddr,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ready").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// What a start takes from its surroundings.
+pub struct Start {
+    /// Apply this configuration to a shared store that another one is applied to.
+    pub apply_config: bool,
+    /// The time.
+    pub clock: Clock,
+    /// The files of the trail.
+    pub files: Arc<dyn Files>,
+    /// How large a segment of the trail is, in place of the usual size.
+    pub segment_bytes: Option<u64>,
+    /// A socket that is bound already, in place of the configured address.
+    pub listener: Option<TcpListener>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { apply_config: false, clock: Clock::System, files: Arc::new(Disk), segment_bytes: None, listener: None }
+    }
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Start").field("apply_config", &self.apply_config).finish_non_exhaustive()
+    }
+}
+
+/// Puts a gateway together and binds its sockets.
+///
+/// # Errors
+/// Whatever keeps it from serving, with what to do.
+pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> {
+    let Start { apply_config, clock, files, segment_bytes, listener } = start;
+    let keys = Arc::new(Keys::open(&resolved.key_dir())?);
+    let signing = Arc::new(Signing::open(&resolved.key_dir(), clock.now())?);
+    let store = Store::open(&resolved.store).await?;
+    fleet::agree(&store, &resolved, apply_config, &clock).await?;
+    let upstream_egress = egress(resolved.egress.clone())?;
+    let sources = Sources { mcp: McpUpstreams::new(upstream_egress.clone()), egress: upstream_egress.clone() };
+    let credentials = config::secrets::spendables(&resolved)?;
+    let client_secrets = ClientSecrets::read(&resolved)?;
+    let servers = catalogues::read_all(resolved.deployment.servers.values(), &sources, &credentials, clock.now()).await;
+    let trail = open_trail_of(&resolved, &keys, files, segment_bytes, &clock)?;
+    let live = Live::open(Parts {
+        deployment: resolved.deployment.clone(),
+        lock: resolved.lock.clone(),
+        servers,
+        credentials,
+        store: store.clone(),
+        trail: trail.clone(),
+        keys,
+        clock,
+    })
+    .await?;
+    let jwks = Arc::new(Jwks::new(upstream_egress.clone()));
+    jwks.follow(&resolved.deployment);
+    jwks.warm(live.clock().now()).await;
+    let gateway = Gateway::new(GatewayParts {
+        live: live.clone(),
+        authenticator: Arc::new(Authenticator::new(Arc::clone(&signing), Arc::clone(&jwks))),
+        egress: upstream_egress,
+        mcp: sources.mcp.clone(),
+        settings: routes::settings(resolved.trail.reads),
+    });
+    let refresher = gateway.refresher().clone();
+    // Client documents are fetched on a stranger's word: what an operator allows for upstreams does not count there.
+    let public_egress = egress(EgressRules::public_only())?;
+    let socket = OperatorSocket::bind(&resolved.operator_socket()).await?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => listener::bind(resolved.listen).await?,
+    };
+    let address = listener.local_addr().context("the listening socket has no address")?;
+    Ok(Ready {
+        live,
+        gateway,
+        signing,
+        jwks,
+        trail,
+        store,
+        sources,
+        refresher,
+        client_secrets,
+        public_egress,
+        socket,
+        listener,
+        resolved,
+        address,
+    })
+}
+
+impl Ready {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The live deployment, for whoever looks at it from the same process.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The keys that sign access tokens.
+    pub fn signing(&self) -> &Arc<Signing> {
+        &self.signing
+    }
+
+    /// The corridor, for its counters.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Serves until the shutdown says so, then goes down in order.
+    ///
+    /// # Errors
+    /// If the routes cannot be put together.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let router = routes::all(&self)?;
+        // Background work ends after the last request: what a request started may still need it.
+        let (stop, stopping) = watch::channel(false);
+        let Self {
+            live,
+            trail,
+            store,
+            listener,
+            gateway,
+            socket,
+            signing,
+            jwks,
+            refresher,
+            client_secrets,
+            sources,
+            resolved,
+            address,
+            ..
+        } = self;
+        let reloader =
+            Reloader::new(resolved.clone(), live.clone(), sources.clone(), Arc::clone(&jwks), client_secrets);
+        let tasks = background::spawn(
+            background::Beside {
+                live: live.clone(),
+                trail: trail.clone(),
+                store: store.clone(),
+                refresher,
+                signing,
+                jwks,
+                socket,
+                reloader,
+            },
+            &stopping,
+        );
+        tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
+        listener::serve(listener, router, routes::tag, signals::until(shutdown)).await;
+        if !gateway.drain(listener::DRAIN).await {
+            tracing::warn!("some calls did not end in time; the trail says `unknown` for them");
+        }
+        stop.send_replace(true);
+        background::finish(tasks).await;
+        sources.mcp.close().await;
+        drop((live, gateway));
+        trail.close().await;
+        store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Opens this node's trail. Blocks for file operations.
+///
+/// # Errors
+/// If another process has it, its key cannot be read, or its files do not stand.
+pub fn open_trail(resolved: &Resolved, keys: &Keys, files: Arc<dyn Files>, clock: &Clock) -> anyhow::Result<Trail> {
+    open_trail_of(resolved, keys, files, None, clock)
+}
+
+fn open_trail_of(
+    resolved: &Resolved,
+    keys: &Keys,
+    files: Arc<dyn Files>,
+    segment_bytes: Option<u64>,
+    clock: &Clock,
+) -> anyhow::Result<Trail> {
+    let node = resolved.trail.node.clone().unwrap_or_else(|| "node".to_owned());
+    let host = resolved.deployment.public_url.split_once("://").map_or("ambit", |(_, host)| host);
+    let origin = format!("{host}/trail/{node}");
+    let usual = ambit_trail::Settings::new(resolved.trail_dir(), node, origin);
+    let settings = ambit_trail::Settings {
+        checkpoint_file: resolved.trail.checkpoint_file.clone(),
+        segment_bytes: segment_bytes.unwrap_or(usual.segment_bytes),
+        ..usual
+    };
+    Ok(recorder::open_trail(settings, keys, files, clock)?)
+}
+
+/// The outgoing client under some rules.
+///
+/// # Errors
+/// If the machine has no usable certificates.
+pub fn egress(rules: EgressRules) -> anyhow::Result<Client> {
+    let settings = EgressSettings { rules, ..EgressSettings::default() };
+    Client::new(&settings).context("the outgoing client cannot be built")
+}

@@ -1,0 +1,120 @@
+//! What runs beside the requests: the snapshot's renewal, the trail's index, keys, listings, clean-up, operators, reloads.
+//! Each ends when told, and the process waits for it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use ambit_gateway::mcp::Refresher;
+use ambit_identity::{jwks::Jwks, signing::Signing, upkeep::Upkeep};
+use ambit_live::Live;
+use ambit_store::Store;
+use ambit_trail::Trail;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{reload::Reloader, signals::until};
+use crate::operator::{OperatorContext, socket::OperatorSocket};
+
+/// How long background work may take to end.
+const FINISH: Duration = Duration::from_secs(10);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the background works on.
+pub struct Beside {
+    pub live: Live,
+    pub trail: Trail,
+    pub store: Store,
+    pub refresher: Refresher,
+    pub signing: Arc<Signing>,
+    pub jwks: Arc<Jwks>,
+    pub socket: OperatorSocket,
+    pub reloader: Reloader,
+}
+
+/// Starts everything.
+pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
+    let Beside { live, trail, store, refresher, signing, jwks, socket, reloader } = beside;
+    let mut tasks = JoinSet::new();
+    let stop = || until(stopping.clone());
+
+    let (following, end) = (live.clone(), stop());
+    tasks.spawn(async move { following.follow(end).await });
+
+    let end = stop();
+    tasks.spawn(async move { trail.index_into(store, end).await });
+
+    let end = stop();
+    tasks.spawn(async move { refresher.run(end).await });
+
+    let (upkeep, kept, end) = (Upkeep::new(Arc::clone(&signing), jwks), live.clone(), stop());
+    tasks.spawn(async move { upkeep.run(kept, end).await });
+
+    let swept = live.clone();
+    tasks.spawn(every(MINUTE, stop(), move || {
+        let live = swept.clone();
+        async move {
+            if let Err(error) = ambit_identity::server::sweep(live.store(), live.clock().now()).await {
+                tracing::warn!(%error, "expired rows could not be removed; the next round tries again");
+            }
+        }
+    }));
+
+    let context = OperatorContext::serving(live, signing, reloader.as_reload());
+    tasks.spawn(socket.serve(context, stop()));
+    tasks.spawn(reload_on_hangup(reloader, stop()));
+    tasks
+}
+
+/// Waits for everything to end.
+pub async fn finish(mut tasks: JoinSet<()>) {
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "background work ended abnormally");
+            }
+        }
+    };
+    if tokio::time::timeout(FINISH, all).await.is_err() {
+        tracing::warn!("some background work did not end in time and is cut off");
+    }
+}
+
+async fn every<F, W>(period: Duration, stop: impl Future<Output = ()>, mut work: W)
+where
+    W: FnMut() -> F,
+    F: Future<Output = ()>,
+{
+    let mut stop = std::pin::pin!(stop);
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = tick.tick() => work().await,
+        }
+    }
+}
+
+async fn reload_on_hangup(reloader: Reloader, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP cannot be watched; reload through the operator socket");
+            return stop.await;
+        }
+    };
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = hangup.recv() => match reloader.reload().await {
+                Ok(()) => tracing::info!("configuration and lock file were reloaded"),
+                Err(why) => tracing::error!("nothing was reloaded, the old configuration stays:\n{why}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Reload: the configuration and the lock file are read again and swapped as a whole, or the old ones stay and the reason is
+//! said. What belongs to the process itself (socket, store, data directory, outgoing rules) needs a restart and says so.
+
+use std::sync::Arc;
+
+use ambit_identity::jwks::Jwks;
+use ambit_live::{Live, catalogue::ServerCatalogue};
+use ambit_store::nodes;
+use tokio::sync::Mutex;
+
+use super::client_secrets::ClientSecrets;
+use crate::{
+    catalogues::{self, Sources},
+    config::{self, Resolved},
+    operator::context::Reload,
+};
+
+/// Reloads one server. Cheap to clone; reloads take turns.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    started_with: Resolved,
+    live: Live,
+    sources: Sources,
+    jwks: Arc<Jwks>,
+    client_secrets: ClientSecrets,
+    turn: Mutex<()>,
+}
+
+impl Reloader {
+    /// For a server that was started with this configuration.
+    pub fn new(
+        started_with: Resolved,
+        live: Live,
+        sources: Sources,
+        jwks: Arc<Jwks>,
+        client_secrets: ClientSecrets,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { started_with, live, sources, jwks, client_secrets, turn: Mutex::new(()) }) }
+    }
+
+    /// As an operator's act asks for it.
+    pub fn as_reload(&self) -> Reload {
+        let reloader = self.clone();
+        Arc::new(move || {
+            let reloader = reloader.clone();
+            Box::pin(async move { reloader.reload().await })
+        })
+    }
+
+    /// Reads everything again and publishes it.
+    ///
+    /// # Errors
+    /// Why nothing was changed, for the operator.
+    pub async fn reload(&self) -> Result<(), String> {
+        let _turn = self.shared.turn.lock().await;
+        let Shared { started_with, live, sources, jwks, client_secrets, turn: _ } = self.shared.as_ref();
+        let now = live.clock().now();
+        let next = load(started_with.clone(), now).await?;
+        same_process(started_with, &next)?;
+        let credentials = config::secrets::spendables(&next).map_err(|errors| errors.to_string())?;
+        let read = catalogues::read_all(next.deployment.servers.values(), sources, &credentials, now).await;
+        let known = live.servers().await;
+        let servers = read.into_iter().map(|server| keep_known(server, &known)).collect();
+        client_secrets.reread(&next).map_err(|error| format!("{error:#}"))?;
+        apply(live, &next).await?;
+        live.reload(next.deployment.clone(), next.lock.clone(), servers, credentials)
+            .await
+            .map_err(|error| error.to_string())?;
+        jwks.follow(&next.deployment);
+        sources.mcp.retain(|slug| next.deployment.servers.contains_key(slug)).await;
+        Ok(())
+    }
+}
+
+async fn load(started_with: Resolved, now: i64) -> Result<Resolved, String> {
+    let loading = tokio::task::spawn_blocking(move || started_with.again(now));
+    loading
+        .await
+        .map_err(|_| "reading the configuration ended abnormally".to_owned())?
+        .map_err(|errors| errors.to_string())
+}
+
+/// Whether the process can take the new configuration without a restart.
+fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
+    let moved = [
+        ("listen", old.listen != new.listen),
+        ("data_dir", old.data_dir != new.data_dir),
+        ("store", old.store.to_string() != new.store.to_string()),
+        ("public_url", old.deployment.public_url != new.deployment.public_url),
+        ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
+        ("egress", old.egress != new.egress),
+        ("trail", old.trail != new.trail),
+    ];
+    match moved.iter().find(|(_, moved)| *moved) {
+        Some((what, _)) => Err(format!("`{what}` has changed, which takes a restart")),
+        None => Ok(()),
+    }
+}
+
+/// A server that cannot be read at the moment keeps the tools it had: health never changes a list.
+fn keep_known(
+    read: Arc<ServerCatalogue>,
+    known: &std::collections::BTreeMap<ambit_model::ids::ServerSlug, Arc<ServerCatalogue>>,
+) -> Arc<ServerCatalogue> {
+    match known.get(&read.slug) {
+        Some(known) if read.problem.is_some() && known.problem.is_none() => Arc::clone(known),
+        Some(_) | None => read,
+    }
+}
+
+/// Says in the store which configuration counts now. Other nodes that start with another one refuse to.
+async fn apply(live: &Live, next: &Resolved) -> Result<(), String> {
+    let digest = next.deployment.digest;
+    let applied = async {
+        let mut tx = live.store().begin().await?;
+        nodes::apply_config(&mut tx, &digest, "reload", live.clock().now()).await?;
+        tx.commit().await
+    };
+    applied.await.map(drop).map_err(|error| format!("the store cannot take the configuration: {error}"))
+}

@@ -1,0 +1,222 @@
+//! Revoke and block through the command line, beside a running gateway: they count on the very next request, in both eras,
+//! for the person, the client, the login, the tool, the server, the endpoint, the credential and all of it.
+
+use ambit_model::ids::UserKey;
+use ambit_testkit::app::{Caller, Era, Login, TestApp};
+use serde_json::{Value, json};
+
+use crate::world::{self, ALL, ambit};
+
+const MORE: &str = r#"
+[[endpoints]]
+path = "/mcp/other"
+servers = ["things"]
+
+[agents.bot]
+owner = "alice"
+purpose = "tests"
+expires = 2099-01-01
+
+[[grants]]
+agent = "bot"
+toolset = "things-edit"
+reason = "tests"
+approved_by = "Team Things"
+expires = 2099-01-01
+"#;
+
+/// What became of a call: the status, and whether the tool was there.
+#[derive(PartialEq, Eq, Debug, Clone, Copy)]
+enum Came {
+    Through,
+    Away,
+    NotFound,
+}
+
+async fn came(caller: &Caller, era: Era, tool: &str) -> Came {
+    let answer = caller.call_in(era, tool, json!({})).await.unwrap();
+    match (answer.status.as_u16(), &answer.json()["error"]["code"], &answer.json()["result"]["isError"]) {
+        (200, Value::Null, Value::Bool(false)) => Came::Through,
+        (401, ..) => Came::Away,
+        (200, code, _) if code == -32602 => Came::NotFound,
+        _ => panic!("{} {}", answer.status, answer.text()),
+    }
+}
+
+struct Scene {
+    app: TestApp,
+    clock: ambit_live::clock::Clock,
+    _api: world::Api,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let clock = world::still();
+        let (app, api) = world::with(world::at(&clock), MORE).await;
+        Self { app, clock, _api: api }
+    }
+
+    /// The people of the tests, with legacy sessions: alice, bob, alice at another client, through her agent, elsewhere.
+    async fn callers(&self) -> [Caller; 5] {
+        let alice = Login { client: "c", toolsets: ALL, ..Login::default() };
+        let logins = [
+            alice.clone(),
+            Login { user: "bob", ..alice.clone() },
+            Login { client: "c2", ..alice.clone() },
+            Login { agent: Some("bot"), ..alice.clone() },
+            Login { endpoint: "/mcp/other", ..alice },
+        ];
+        let mut callers = logins.map(|login| self.app.login(&login).unwrap());
+        for caller in &mut callers {
+            caller.initialize().await.unwrap();
+        }
+        callers
+    }
+}
+
+#[tokio::test]
+async fn each_scope_reaches_whom_it_names_on_the_next_request_and_nobody_else() {
+    use Came::{Away, NotFound, Through};
+    let scene = Scene::new().await;
+    let prefixed = |at: usize| if at == 4 { "list-things" } else { "list-things" };
+    for (kind, id, expected) in [
+        ("user", "alice", [Away, Through, Away, Away, Away]),
+        ("client", "c2", [Through, Through, Away, Through, Through]),
+        ("agent", "bot", [Through, Through, Through, Away, Through]),
+        ("endpoint", "other", [Through, Through, Through, Through, Away]),
+        ("tool", "things/list-things", [NotFound; 5]),
+        ("tool", "things/get-thing", [Through; 5]),
+        ("server", "things", [NotFound; 5]),
+        ("deployment", "", [Away; 5]),
+    ] {
+        for act in ["revoke", "block"] {
+            scene.clock.advance(5_000);
+            let callers = scene.callers().await;
+            for (at, caller) in callers.iter().enumerate() {
+                for era in [Era::Modern, Era::Legacy] {
+                    assert_eq!(came(caller, era, prefixed(at)).await, Through, "before {act} {kind} {id}: {at}");
+                }
+            }
+            scene.clock.advance(5_000);
+            let args: Vec<&str> = [act, kind, id, "--reason", "test"].into_iter().filter(|arg| !arg.is_empty()).collect();
+            ambit(&scene.app, &args).await;
+            for (at, caller) in callers.iter().enumerate() {
+                for era in [Era::Modern, Era::Legacy] {
+                    assert_eq!(came(caller, era, prefixed(at)).await, expected[at], "{act} {kind} {id}: {at} {era:?}");
+                }
+            }
+            // A new login: after a revocation all is well, a block stands until it is lifted.
+            scene.clock.advance(5_000);
+            if act == "revoke" {
+                for (at, caller) in scene.callers().await.iter().enumerate() {
+                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, Through, "after {act} {kind} {id}: {at}");
+                }
+                for (at, caller) in callers.iter().enumerate() {
+                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, expected[at], "later, {act} {kind} {id}: {at}");
+                }
+            } else {
+                let alice = Login { client: "c", toolsets: ALL, ..Login::default() };
+                let fresh = scene.app.login(&alice).unwrap();
+                assert_eq!(came(&fresh, Era::Modern, "list-things").await, expected[0], "new login under {act} {kind} {id}");
+                ambit(&scene.app, &["unblock", kind, id, "--reason", "over"].into_iter().filter(|arg| !arg.is_empty()).collect::<Vec<_>>()).await;
+                for (at, caller) in callers.iter().enumerate() {
+                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, Through, "unblocked {kind} {id}: {at}");
+                }
+            }
+        }
+    }
+    scene.app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revoked_login_ends_a_reveal_and_a_grant_can_be_ended_alone() {
+    let (app, api) = world::start().await;
+    let alice = world::person(&app, "alice", "c");
+    let revealed = async || alice.list().await.unwrap().contains(&"delete-thing".to_owned());
+    let args = ["grant", "--reveal", "--user", "alice", "--client", "c", "--toolset", "things-cleanup", "--for", "2h", "--reason", "r", "--json"];
+    let made: Value = serde_json::from_str(&ambit(&app, &args).await).unwrap();
+    assert!(revealed().await);
+    ambit(&app, &["revoke", "grant", made["id"].as_str().unwrap(), "--reason", "done"]).await;
+    assert!(!revealed().await);
+    assert_eq!(alice.call("delete-thing", json!({"id": "1"})).await.unwrap().json()["error"]["code"], -32602);
+    // Standing grants come and go the same way.
+    let carol = world::person(&app, "carol", "c");
+    assert!(carol.list().await.unwrap().is_empty());
+    let args = ["grant", "--user", "carol", "--toolset", "things-read", "--for", "1d", "--reason", "r", "--json"];
+    let made: Value = serde_json::from_str(&ambit(&app, &args).await).unwrap();
+    assert_eq!(carol.list().await.unwrap(), ["get-thing", "list-things"]);
+    ambit(&app, &["revoke", "grant", made["id"].as_str().unwrap(), "--reason", "done"]).await;
+    assert!(carol.list().await.unwrap().is_empty());
+    assert!(api.seen().is_empty());
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reveal_lasts_eight_hours_at_most_and_ends_on_time() {
+    let clock = world::still();
+    let (app, api) = world::with(world::at(&clock), "").await;
+    let reveal = |length: &'static str| ["grant", "--reveal", "--user", "alice", "--client", "c", "--toolset", "things-cleanup", "--for", length, "--reason", "r"];
+    for length in ["9h", "481m", "8h1s", "365d"] {
+        let (code, out, err) = app.ambit(&reveal(length)).await;
+        assert_ne!(code, 0, "{length}: {out}{err}");
+    }
+    for without in ["--user", "--client"] {
+        let mut args = reveal("2h").to_vec();
+        let at = args.iter().position(|arg| *arg == without).unwrap();
+        args.drain(at..at + 2);
+        let (code, out, err) = app.ambit(&args).await;
+        assert_eq!(code, 2, "{without}: {out}{err}");
+    }
+    ambit(&app, &reveal("8h")).await;
+    let sees = async || world::person(&app, "alice", "c").list().await.unwrap().contains(&"delete-thing".to_owned());
+    assert!(sees().await);
+    clock.advance(8 * 3_600_000 - 1_000);
+    assert!(sees().await);
+    clock.advance(1_000);
+    assert!(!sees().await);
+    let late = world::person(&app, "alice", "c").call("delete-thing", json!({"id": "1"})).await.unwrap();
+    assert_eq!(late.json()["error"]["code"], -32602);
+    assert!(api.seen().is_empty());
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kill_switch_with_a_typing_error_says_so() {
+    let (app, _api) = world::start().await;
+    let alice = world::person(&app, "alice", "c");
+    for (args, says) in [
+        (vec!["block", "user", "alcie", "--reason", "r"], "alcie"),
+        (vec!["block", "server", "thing", "--reason", "r"], "thing"),
+        (vec!["block", "tool", "list-things", "--reason", "r"], "list-things"),
+        (vec!["block", "tool", "things/lst-things", "--reason", "r"], "lst-things"),
+        (vec!["block", "endpoint", "othr", "--reason", "r"], "othr"),
+        (vec!["block", "usr", "alice", "--reason", "r"], "usr"),
+        (vec!["block", "deployment", "alice", "--reason", "r"], "deployment"),
+        (vec!["unblock", "user", "alice", "--reason", "r"], "not blocked"),
+        (vec!["revoke", "grant", "grant:none", "--reason", "r"], "grant:none"),
+    ] {
+        let (code, out, err) = app.ambit(&args).await;
+        assert_ne!(code, 0, "{args:?}: {out}{err}");
+        assert!(err.contains(says), "{args:?}: {out}{err}");
+    }
+    assert_eq!(alice.list().await.unwrap().len(), 3);
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_act_is_in_the_trail_with_who_and_why() {
+    let (app, _api) = world::start().await;
+    ambit(&app, &["block", "user", "bob", "--reason", "left the company"]).await;
+    ambit(&app, &["unblock", "user", "bob", "--reason", "a mistake"]).await;
+    ambit(&app, &["revoke", "user", "bob", "--reason", "once more"]).await;
+    world::reveal(&app, "c").await;
+    let events = app.events().unwrap();
+    let acts: Vec<&Value> = events.iter().filter(|event| event["event"] == "act").collect();
+    for (act, reason) in [("block", "left the company"), ("unblock", "a mistake"), ("revoke", "once more"), ("reveal.create", "clean up")] {
+        let found = acts.iter().find(|event| event["act"] == act).unwrap_or_else(|| panic!("no `{act}` in {acts:?}"));
+        assert_eq!(found["reason"], reason);
+        assert!(found["by"].as_str().unwrap().starts_with("operator:"), "{found}");
+    }
+    assert!(app.live().current().deployment.accounts.contains_key(&UserKey::local("bob").unwrap().subject));
+    app.stop().await.unwrap();
+}
