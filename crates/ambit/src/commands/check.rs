@@ -1,11 +1,15 @@
 //! `ambit check`: everything `ambit serve` validates before it opens a port, and what it would find in local documents.
 //! Nothing is fetched, nothing is written.
 
-use ambit_model::server::{DocumentSource, Upstream};
+use ambit_live::catalogue::ServerCatalogue;
+use ambit_model::{
+    server::{DocumentSource, Server, Upstream},
+    toolset::Selector,
+};
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, DONE, Ended, FINDING, view};
+use super::{Context, DONE, Ended, FINDING, Failure, view};
 use crate::config::{Problem, Resolved, Severity, secrets};
 
 /// Check the configuration without serving.
@@ -14,7 +18,6 @@ use crate::config::{Problem, Resolved, Severity, secrets};
 pub struct Check {}
 
 impl Check {
-    #[expect(clippy::unused_self, reason = "every command runs as a method of its arguments")]
     pub(crate) async fn run(&self, context: &mut Context<'_>) -> Ended {
         let resolved = context.resolved()?;
         secrets::spendables(&resolved)?;
@@ -29,40 +32,50 @@ impl Check {
     }
 }
 
-/// What would go wrong with the documents that lie here: a server that would have no tools, an override that names none.
-async fn documents(resolved: &Resolved, context: &Context<'_>) -> Result<Vec<Problem>, super::Failure> {
+/// What would go wrong with the documents that lie here: a server that would have no tools, a name that names none.
+async fn documents(resolved: &Resolved, context: &Context<'_>) -> Result<Vec<Problem>, Failure> {
     let mut findings = Vec::new();
     for server in resolved.deployment.servers.values() {
         let local = matches!(&server.upstream, Upstream::OpenApi { document: DocumentSource::File(_), .. });
-        if !local {
-            continue;
-        }
-        let mut finding = |path: String, message: String| {
-            findings.push(Problem {
-                severity: Severity::Warning,
-                file: resolved.file.clone().unwrap_or_default(),
-                line: None,
-                path: format!("servers.{}{path}", server.slug),
-                message,
-            });
-        };
-        for read in view::catalogues(resolved, Some(&server.slug), context).await? {
-            if let Some(problem) = &read.problem {
-                finding(".openapi".to_owned(), format!("would have no tools: {problem}"));
-                continue;
-            }
-            for name in server.overrides.keys().filter(|name| !read.tools.contains_key(*name)) {
-                finding(
-                    format!(".effects.{name}"),
-                    "names a tool that the document does not have: correct or remove it".into(),
-                );
-            }
-            for left in &read.left_out {
-                finding(".openapi".to_owned(), format!("`{}` cannot become a tool: {}", left.place, left.reason));
+        if local {
+            for read in view::catalogues(resolved, Some(&server.slug), context).await? {
+                findings.extend(document(resolved, server, &read));
             }
         }
     }
     Ok(findings)
+}
+
+fn document(resolved: &Resolved, server: &Server, read: &ServerCatalogue) -> Vec<Problem> {
+    let finding = |path: String, message: String| Problem {
+        severity: Severity::Warning,
+        file: resolved.file.clone().unwrap_or_default(),
+        line: None,
+        path,
+        message,
+    };
+    let slug = &server.slug;
+    if let Some(problem) = &read.problem {
+        return vec![finding(format!("servers.{slug}.openapi"), format!("would have no tools: {problem}"))];
+    }
+    let overrides = server.overrides.keys().filter(|name| !read.tools.contains_key(*name)).map(|name| {
+        let message = "names a tool that the document does not have: correct or remove it".to_owned();
+        finding(format!("servers.{slug}.effects.{name}"), message)
+    });
+    let toolsets = resolved.deployment.toolsets.values().flat_map(|toolset| {
+        toolset.tools.iter().filter_map(|selector| match selector {
+            Selector::Tool(id) if id.server == *slug && !read.tools.contains_key(&id.tool) => {
+                let message = format!("names `{id}`, a tool that the document does not have: correct or remove it");
+                Some(finding(format!("toolsets.{}.tools", toolset.slug), message))
+            }
+            Selector::Tool(_) | Selector::Wildcard { .. } => None,
+        })
+    });
+    let left_out = read.left_out.iter().map(|left| {
+        let message = format!("`{}` cannot become a tool: {}", left.place, left.reason);
+        finding(format!("servers.{slug}.openapi"), message)
+    });
+    overrides.chain(toolsets).chain(left_out).collect()
 }
 
 fn summary(resolved: &Resolved) -> String {

@@ -107,15 +107,16 @@ fn explain(
 }
 
 fn in_words(tool: &ToolId, endpoint: &Endpoint, explanation: &Explanation) -> String {
-    let mut text = format!("{tool} at {}: {}\n", endpoint.path, explanation.outcome.as_str());
-    let mut section = |title: &str, lines: &[String]| {
-        if !lines.is_empty() {
-            text.push_str(&format!("{title}\n"));
-            lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    let mut lines = vec![format!("{tool} at {}: {}", endpoint.path, explanation.outcome.as_str())];
+    for (title, sentences) in [
+        ("because", &explanation.reasons),
+        ("policies", &explanation.policies),
+        ("what would change it", &explanation.what_would_change),
+    ] {
+        if !sentences.is_empty() {
+            lines.push(title.to_owned());
+            lines.extend(sentences.iter().map(|sentence| format!("  {sentence}")));
         }
-    };
-    section("because", &explanation.reasons);
-    section("policies", &explanation.policies);
-    section("what would change it", &explanation.what_would_change);
-    text
+    }
+    lines.join("\n")
 }

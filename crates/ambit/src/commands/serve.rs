@@ -1,14 +1,19 @@
 //! `ambit serve`: from the command line to the wiring in [`crate::serve`].
 
-use std::net::SocketAddr;
+use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
+use ambit_store::accounts;
 use clap::Args;
 
 use super::{Context, DEFAULT_FILE, DONE, Ended, Failure};
 use crate::{
     config::{self, Overrides, Resolved},
+    operator::{Act, OperatorContext, context::Reload, perform},
     serve,
 };
+
+/// How many accounts get a link at the first start; the others with `ambit account link`.
+const FIRST_LINKS: usize = 3;
 
 /// Serve the published endpoints.
 #[derive(Args, Debug)]
@@ -47,7 +52,8 @@ impl Serve {
         let start =
             serve::Start { apply_config: self.apply_config, clock: context.clock.clone(), ..serve::Start::default() };
         let ready = serve::prepare(resolved, start).await.map_err(failed)?;
-        writeln!(context.out, "listening on http://{}\n{next}", ready.address())?;
+        let links = first_links(&ready).await?;
+        writeln!(context.out, "listening on http://{}\n{next}{links}", ready.address())?;
         context.out.flush()?;
         ready.run(shutdown).await.map_err(failed)?;
         Ok(DONE)
@@ -57,7 +63,8 @@ impl Serve {
     fn start_log(&self, json: bool) -> Result<(), Failure> {
         let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
             .map_err(|error| Failure::Usage(format!("`--log {}` is no filter: {error}", self.log)))?;
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let colours = std::io::stderr().is_terminal();
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
         let started = if json { log.json().try_init() } else { log.try_init() };
         // Somebody who embeds this has a log of their own.
         drop(started);
@@ -68,6 +75,24 @@ impl Serve {
 fn empty(context: &mut Context<'_>) -> Result<Resolved, Failure> {
     let here = std::env::current_dir().map_err(Failure::because)?;
     Ok(config::empty(&here, context.clock.now())?)
+}
+
+/// As long as nobody has a password, nobody can log in: the first accounts get a one-time link each.
+async fn first_links(ready: &serve::Ready) -> Result<String, Failure> {
+    let live = ready.live();
+    let accounts = accounts::list(live.store()).await.map_err(Failure::because)?;
+    if accounts.iter().any(|account| account.password_hash.is_some()) {
+        return Ok(String::new());
+    }
+    let no_reload: Reload = Arc::new(|| Box::pin(async { Err("the server has not started yet".to_owned()) }));
+    let operator = OperatorContext::serving(live.clone(), Arc::clone(ready.signing()), no_reload);
+    let mut lines = String::new();
+    for account in live.current().deployment.accounts.keys().take(FIRST_LINKS) {
+        let link = perform(Act::AccountLink { account: account.clone() }, "ambit", &operator).await;
+        lines.push('\n');
+        lines.push_str(&link.map_err(Failure::because)?.sentence);
+    }
+    Ok(lines)
 }
 
 /// What somebody who just started it wants to know.
@@ -96,4 +121,18 @@ fn next_steps(resolved: &Resolved) -> String {
         lines.push("passwords are set through one-time links: `ambit account link NAME`".to_owned());
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_starts_it_empty_is_told_what_to_do_next() {
+        let resolved = config::empty(std::path::Path::new("/nowhere"), 0).unwrap();
+        let next = next_steps(&resolved);
+        for word in ["ambit.toml", "[[endpoints]]", "ambit tools accept", "ambit check", "[clients.default]"] {
+            assert!(next.contains(word), "{word}: {next}");
+        }
+    }
 }

@@ -362,6 +362,10 @@ async fn check_reports_everything_and_its_exit_code() {
     assert_eq!((found.code, &found.json()["ok"]), (1, &json!(false)));
     assert!(found.out.contains("would have no tools"), "{}", found.out);
 
+    let named = Desk::new(&CONFIG.replace("shop/delete-order", "shop/remove-order"));
+    let found = named.run("check --json").await;
+    assert_eq!((found.code, &found.json()["problems"][0]["path"]), (1, &json!("toolsets.clear.tools")));
+
     let missing = Desk::new(&format!("{CONFIG}[servers.shop.credential]\nbearer = \"env:AMBIT_TEST_IS_NOT_SET\"\n"));
     let refused = missing.run("check").await;
     assert_eq!(refused.code, 2);
@@ -418,4 +422,21 @@ async fn a_missing_configuration_is_a_usage_error() {
     let code = cli_at(args, Streams { out: &mut out, err: &mut err }, Clock::manual(NOW)).await;
     assert_eq!(code, 2);
     assert!(String::from_utf8(err).unwrap().contains("/nonexistent/ambit.toml"));
+}
+
+#[tokio::test]
+async fn the_lock_of_the_example_is_what_its_document_says() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/mux/ambit.toml");
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = ["ambit", "tools", "--server", "mux", "--json", "--config", config];
+    let code = cli_at(args, Streams { out: &mut out, err: &mut err }, Clock::manual(NOW)).await;
+    assert_eq!(code, 0, "{}", String::from_utf8_lossy(&err));
+    let tools: Value = serde_json::from_slice(&out).unwrap();
+    let tools = tools.as_array().unwrap();
+    assert_eq!(tools.len(), 98);
+    let pending: Vec<_> = tools.iter().filter(|tool| tool["state"] != "accepted").map(|tool| &tool["name"]).collect();
+    assert!(
+        pending.is_empty(),
+        "the compiled definitions changed: run `ambit tools accept mux --config examples/mux/ambit.toml`; {pending:?}"
+    );
 }

@@ -1,7 +1,10 @@
 //! What a deployment would show, read without serving: every server's tools, and the decisions over them as a snapshot makes
 //! them. It changes nothing, and opens the store only where one is.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ambit_gateway::mcp::McpUpstreams;
 use ambit_live::{Snapshot, catalogue::ServerCatalogue, credentials::Spendables, deployment::Deployment};
@@ -68,7 +71,7 @@ pub(crate) async fn catalogues(
     let mut wanted = Vec::new();
     for server in servers.values().filter(|server| only.is_none_or(|slug| server.slug == *slug)) {
         match credentials_for_reading(server) {
-            Ok(_) => wanted.push(server),
+            Ok(()) => wanted.push(server),
             Err(problem) => read.push(Arc::new(ServerCatalogue::failed(server.slug.clone(), problem, now))),
         }
     }
@@ -147,7 +150,7 @@ impl Eyes {
         deployment: &Deployment,
     ) -> Result<CallerFacts, Failure> {
         let groups = self.groups_of(user, deployment)?;
-        let user = UserFacts { key: user.clone(), groups, claims: Default::default() };
+        let user = UserFacts { key: user.clone(), groups, claims: BTreeMap::new() };
         let principal = match &self.agent {
             None => Principal::Person { user },
             Some(id) => {

@@ -57,7 +57,7 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "ambit-endpoint-path" => endpoint_path(text).map_err(with_value),
         "ambit-public-url" => public_url(text).map(drop).map_err(with_value),
         "ambit-url" => web_url(text).map(drop).map_err(with_value),
-        "ambit-document" if text.contains("://") => web_url(text).and_then(only_https).map_err(with_value),
+        "ambit-document" if text.contains("://") => web_url(text).and_then(|url| only_https(&url)).map_err(with_value),
         "ambit-document" => plain(text).map_err(with_value),
         "ambit-base-url" => BaseUrl::parse(text).map(drop).map_err(|error| error.to_string()),
         "ambit-header-name" => header_name(text).map_err(with_value),
@@ -160,7 +160,7 @@ fn web_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn only_https(url: Url) -> Result<(), String> {
+fn only_https(url: &Url) -> Result<(), String> {
     if url.scheme() == "https" {
         Ok(())
     } else {

@@ -171,9 +171,8 @@ pub fn empty(directory: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
 /// # Errors
 /// [`ConfigErrors`] naming the lock file.
 pub fn load_lock(path: &Path) -> Result<Lock, ConfigErrors> {
-    match fs::exists(path) {
-        Ok(false) => return Ok(Lock::default()),
-        Ok(true) | Err(_) => {}
+    if matches!(fs::exists(path), Ok(false)) {
+        return Ok(Lock::default());
     }
     let text = read(path, "make it readable")?;
     Lock::parse(&text).map_err(|error| {
@@ -210,8 +209,8 @@ fn syntax(errors: Vec<tree::SyntaxError>, text: &str, file: &Path) -> ConfigErro
 
 /// The digest of everything that every node of a fleet must agree on.
 fn digest(shaped: &Json) -> Digest {
-    let mut shared = shaped.clone();
-    if let Some(members) = shared.as_object_mut() {
+    let mut agreed = shaped.clone();
+    if let Some(members) = agreed.as_object_mut() {
         for name in OF_ONE_NODE {
             members.remove(name);
         }
@@ -223,7 +222,7 @@ fn digest(shaped: &Json) -> Digest {
             }
         }
     }
-    canonical::digest(&shared)
+    canonical::digest(&agreed)
 }
 
 fn read(path: &Path, remedy: &str) -> Result<String, ConfigErrors> {

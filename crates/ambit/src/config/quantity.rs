@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn durations_and_sizes_carry_their_unit() {
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
-        assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
+        assert_eq!(duration("2h"), Some(Duration::from_hours(2)));
         assert_eq!(size("1MiB"), Some(1_048_576));
         assert_eq!(size("512"), Some(512));
         for bad in ["", "s", "30", "1.5h", "-1s", "2 weeks", "99999999999999999999s"] {

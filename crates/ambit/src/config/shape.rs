@@ -148,11 +148,8 @@ impl<'a> Checker<'a> {
 }
 
 fn kind_of(schema: &Json) -> Option<&str> {
-    match schema.get("type").and_then(Json::as_str) {
-        Some(kind) => Some(kind),
-        None if !words_of(schema).is_empty() => Some("string"),
-        None => None,
-    }
+    let kind = schema.get("type").and_then(Json::as_str);
+    kind.or_else(|| (!words_of(schema).is_empty()).then_some("string"))
 }
 
 /// The words of an enumeration, documented ones (`oneOf` of constants) and plain ones.
@@ -199,13 +196,11 @@ fn unknown<'a>(key: &str, names: impl Iterator<Item = &'a str> + Clone) -> Strin
         .map(|name| (distance(key, name), name))
         .min()
         .filter(|(far, name)| *far <= name.len().div_ceil(3));
-    match near {
-        Some((_, name)) => format!("is not a key: did you mean `{name}`?"),
-        None => {
-            let list: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-            format!("is not a key: remove it, or use one of {}", list.join(", "))
-        }
+    if let Some((_, name)) = near {
+        return format!("is not a key: did you mean `{name}`?");
     }
+    let list: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    format!("is not a key: remove it, or use one of {}", list.join(", "))
 }
 
 /// How many letters two names differ by (Levenshtein).

@@ -252,8 +252,8 @@ fn nothing_is_a_valid_configuration_that_grants_nothing() {
     assert_eq!(resolved.store.to_string(), "sqlite:/nowhere/ambit-data/ambit.db");
 }
 
-#[test]
-fn a_whole_configuration_becomes_the_deployment() {
+/// A configuration that uses every table.
+fn whole() -> String {
     let text = with_server(
         r#"timeout = "5s"
 max_reply = "64KiB"
@@ -304,8 +304,12 @@ toolsets = ["*"]
 redirect_uris = ["http://127.0.0.1/cb"]
 "#,
     );
-    let text = format!("public_url = \"https://gateway.example/\"\n{text}[egress]\nallow = [\"127.0.0.0/8\"]\n");
-    let resolved = load_text(&text).unwrap();
+    format!("public_url = \"https://gateway.example/\"\n{text}[egress]\nallow = [\"127.0.0.0/8\"]\n")
+}
+
+#[test]
+fn a_whole_configuration_becomes_the_deployment() {
+    let resolved = load_text(&whole()).unwrap();
     assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
     let deployment = &resolved.deployment;
     let [first, second] = deployment.endpoints.as_slice() else { panic!("{:?}", deployment.endpoints) };
@@ -362,4 +366,57 @@ fn every_example_is_valid() {
         }
     }
     assert!(checked >= 3, "{checked}");
+}
+
+/// Every place of a table, deepest last.
+fn places(value: &toml::Value, at: &[String], found: &mut Vec<Vec<String>>) {
+    let mut member = |key: String, member: &toml::Value| {
+        let place = [at, &[key]].concat();
+        found.push(place.clone());
+        places(member, &place, found);
+    };
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| member(key.clone(), value)),
+        toml::Value::Array(items) => items.iter().enumerate().for_each(|(n, value)| member(n.to_string(), value)),
+        _ => {}
+    }
+}
+
+fn at_place<'v>(value: &'v mut toml::Value, place: &[String]) -> &'v mut toml::Value {
+    place.iter().fold(value, |value, step| match value {
+        toml::Value::Array(items) => &mut items[step.parse::<usize>().unwrap()],
+        other => &mut other[step.as_str()],
+    })
+}
+
+#[test]
+fn any_value_at_any_place_is_taken_or_told_and_never_a_defect() {
+    let base = toml::Value::Table(whole().parse::<toml::Table>().unwrap());
+    let mut all = Vec::new();
+    places(&base, &[], &mut all);
+    assert!(all.len() > 80, "{}", all.len());
+    let mut told = 0;
+    for place in all {
+        for other in ["\"hunter2\"", "7", "1.5", "true", "2028-01-01", "[]", "[7]", "{}", "{ hunter = 1 }"] {
+            let mut changed = base.clone();
+            *at_place(&mut changed, &place) =
+                toml::from_str::<toml::Table>(&format!("v = {other}")).unwrap()["v"].clone();
+            let text = toml::to_string(&changed).unwrap();
+            if let Err(errors) = parse(&text, Path::new("ambit.toml"), Path::new("."), NOW) {
+                told += 1;
+                let shown = errors.to_string();
+                assert!(!shown.contains("defect"), "{place:?} = {other}: {shown}");
+            }
+        }
+    }
+    assert!(told > 500, "{told}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z\\[\\]=.\"{}, 0-9#'\n-]{0,120}") {
+        if let Err(errors) = parse(&text, Path::new("ambit.toml"), Path::new("."), NOW) {
+            proptest::prop_assert!(!errors.0.is_empty());
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How long a running server may take for an act: a reload reads documents and listings.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
 /// The largest answer that is read.
 const MAX_ANSWER: u64 = 1024 * 1024;

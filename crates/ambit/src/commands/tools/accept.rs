@@ -44,9 +44,10 @@ enum Wanted {
 impl Wanted {
     fn parse(text: &str) -> Result<Self, Failure> {
         let usage = |error: ambit_model::ids::InvalidId| Failure::Usage(error.to_string());
-        match text.contains('/') {
-            true => ToolId::parse(text).map(Self::Tool).map_err(usage),
-            false => ServerSlug::parse(text).map(Self::Server).map_err(usage),
+        if text.contains('/') {
+            ToolId::parse(text).map(Self::Tool).map_err(usage)
+        } else {
+            ServerSlug::parse(text).map(Self::Server).map_err(usage)
         }
     }
 
@@ -90,14 +91,11 @@ fn changes(wanted: &[Wanted], servers: &[Arc<ServerCatalogue>], lock: &Lock) -> 
         let Some(server) = servers.iter().find(|server| server.slug == *wanted.server()) else { continue };
         let tools: Vec<_> = match wanted {
             Wanted::Server(_) => server.tools.values().collect(),
-            Wanted::Tool(id) => match server.tools.get(&id.tool) {
-                Some(tool) => vec![tool],
-                None => {
-                    let message =
-                        format!("there is no tool `{id}`: `ambit tools --server {}` lists what is", id.server);
-                    return Err(Failure::Usage(message));
-                }
-            },
+            Wanted::Tool(id) => {
+                let there_is_none =
+                    || format!("there is no tool `{id}`: `ambit tools --server {}` lists what is", id.server);
+                vec![server.tools.get(&id.tool).ok_or_else(|| Failure::Usage(there_is_none()))?]
+            }
         };
         for tool in tools {
             let before = lock.pin(tool.id());
@@ -171,13 +169,13 @@ fn print(
 ) -> Result<(), Failure> {
     let count = |effect: Effect| accepted.iter().filter(|tool| tool.effect == effect).count();
     let counts: Vec<_> = Effect::ALL.iter().map(|effect| format!("{} {effect}", count(*effect))).collect();
-    let mut text =
-        format!("accepted {} tools ({}) in {}", accepted.len(), counts.join(", "), resolved.lock_file.display());
+    let mut lines =
+        vec![format!("accepted {} tools ({}) in {}", accepted.len(), counts.join(", "), resolved.lock_file.display())];
     if !removed.is_empty() {
-        text.push_str(&format!("\nremoved {} tools that are not there any more", removed.len()));
+        lines.push(format!("removed {} tools that are not there any more", removed.len()));
     }
     if !recorded {
-        text.push_str("\nno deployment lies here, so nothing was recorded: review the lock file like code");
+        lines.push("no deployment lies here, so nothing was recorded: review the lock file like code".to_owned());
     }
     let value = json!({
         "accepted": accepted
@@ -188,5 +186,5 @@ fn print(
         "lock": resolved.lock_file,
         "recorded": recorded,
     });
-    context.print(&value, &text)
+    context.print(&value, &lines.join("\n"))
 }

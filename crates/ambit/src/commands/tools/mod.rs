@@ -130,11 +130,11 @@ fn in_columns(rows: &[Row]) -> String {
 }
 
 fn summaries(servers: &[Arc<ServerCatalogue>], rows: &[Row]) -> String {
-    let mut text = String::new();
-    for server in servers {
+    let summary = |server: &Arc<ServerCatalogue>| {
         let counts: Vec<_> = Effect::ALL.iter().map(|effect| format!("{} {effect}", server.count(*effect))).collect();
-        text.push_str(&format!("\n{}: {} tools ({})", server.slug, server.tools.len(), counts.join(", ")));
-    }
+        format!("\n{}: {} tools ({})", server.slug, server.tools.len(), counts.join(", "))
+    };
+    let mut text: String = servers.iter().map(summary).collect();
     if rows.iter().any(|row| row.state == "pending") {
         text.push_str(
             "\npending tools are hidden: `ambit tools --pending` shows what changed, `ambit tools accept` accepts",

@@ -111,22 +111,20 @@ fn gone(servers: &[Arc<ServerCatalogue>], lock: &Lock) -> Vec<String> {
 }
 
 fn in_words(waiting: &[Pending], gone: &[String]) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for tool in waiting {
-        text.push_str(&format!("{}/{}  {}  {}\n", tool.server, tool.name, tool.change, tool.effect));
-        tool.difference.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
+        lines.push(format!("{}/{}  {}  {}", tool.server, tool.name, tool.change, tool.effect));
+        lines.extend(tool.difference.iter().map(|line| format!("    {line}")));
     }
     if waiting.is_empty() {
-        text.push_str("nothing is pending\n");
+        lines.push("nothing is pending".to_owned());
     } else {
-        text.push_str(&format!(
+        lines.push(format!(
             "\n{} tools are pending and hidden: accept one with `ambit tools accept SERVER/TOOL`, all of a server with \
-             `ambit tools accept SERVER`\n",
+             `ambit tools accept SERVER`",
             waiting.len()
         ));
     }
-    for id in gone {
-        text.push_str(&format!("{id} was accepted and is not there any more\n"));
-    }
-    text
+    lines.extend(gone.iter().map(|id| format!("{id} was accepted and is not there any more")));
+    lines.join("\n")
 }
