@@ -176,7 +176,8 @@ impl Upstream {
         if offered.iter().any(|version| version == V2026_07_28) {
             return Ok(Connection::Modern);
         }
-        if offered.iter().any(|version| legacy(version).is_some()) {
+        // A result that names no version is not a modern server's: some answer whatever they do not know.
+        if offered.is_empty() || offered.iter().any(|version| legacy(version).is_some()) {
             return self.initialize(presented, deadline).await.map_err(UpstreamFailure::from);
         }
         Err(UpstreamFailure::unsupported(&self.slug, &offered))

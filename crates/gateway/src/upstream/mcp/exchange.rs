@@ -49,7 +49,8 @@ pub(super) enum Told<T> {
     Result(T, usize),
     /// A JSON-RPC error.
     Error(RemoteError, StatusCode),
-    /// An HTTP status that says the request was not taken, and no JSON-RPC error.
+    /// An HTTP status that says the request was not taken, or taken for a notification, and no
+    /// JSON-RPC error.
     Refused(StatusCode),
 }
 
@@ -217,12 +218,9 @@ impl Exchange<'_> {
             return Ok(Told::Error(error, status));
         }
         // A request timeout comes from something in between, which cannot know how far the request got.
-        if status.is_client_error() && !is_about_access && status != StatusCode::REQUEST_TIMEOUT {
+        let says_no = status.is_client_error() && !is_about_access && status != StatusCode::REQUEST_TIMEOUT;
+        if says_no || status.is_success() {
             return Ok(Told::Refused(status));
-        }
-        if status.is_success() {
-            let clause = format!("accepted the request without an answer (HTTP {})", status.as_u16());
-            return Err(UpstreamFailure::unusable(&self.upstream.slug, clause));
         }
         Err(UpstreamFailure::status(&self.upstream.slug, status))
     }

@@ -192,8 +192,12 @@ impl UpstreamFailure {
         }
     }
 
-    /// A status that blames the request. Some say that it was not even looked at.
+    /// A status that is no answer, or blames the request. Some say that it was not even looked at.
     pub(super) fn refused(server: &ServerSlug, status: StatusCode) -> Self {
+        if status.is_success() {
+            let clause = format!("accepted the request without an answer (HTTP {})", status.as_u16());
+            return Self::unusable(server, clause);
+        }
         let unread = matches!(
             status,
             StatusCode::BAD_REQUEST

@@ -56,7 +56,10 @@ async fn twenty_first_calls_share_one_handshake() {
 
 #[tokio::test]
 async fn every_refusal_that_is_not_modern_means_legacy() {
-    let refusals: [fn(&super::super::testing::Heard) -> Reply; 6] = [
+    let refusals: [fn(&super::super::testing::Heard) -> Reply; 8] = [
+        |heard| Reply::result(heard, "{}"),
+        // Taken for a notification.
+        |_| Reply::http(202, "", ""),
         |heard| Reply::error(heard, 200, -32601, "Method not found"),
         |_| Reply::http(404, "content-type: text/html\r\n", "<html>"),
         |_| Reply::http(405, "", ""),
