@@ -25,7 +25,7 @@ use crate::{
     intake::Intake,
     progress::{AppendError, Progress, lock},
     settings::{Now, Settings},
-    writer::Writer,
+    writer::{Unsynced, Writer},
 };
 
 /// What appenders, the commit thread and the keeper share.
@@ -90,6 +90,17 @@ impl Shared {
         }
     }
 
+    /// Does something with the writer, then what appenders left undone who found it taken.
+    pub(crate) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> T) -> T {
+        let mut writer = lock(&self.writer);
+        let done = work(&mut writer);
+        drop(writer);
+        if !lock(&self.intake).is_empty() {
+            self.combine();
+        }
+        done
+    }
+
     fn write_line(&self, writer: &mut Writer) {
         let segment = writer.active.name.clone();
         if let Err(given_up) = writer.drain(&self.intake, &self.progress, &self.feed) {
@@ -116,18 +127,7 @@ impl Shared {
     /// Puts everything written so far on disk and says so.
     pub(crate) fn sync(&self) {
         self.write_all();
-        let mut writer = lock(&self.writer);
-        if writer.lost {
-            return;
-        }
-        let ticket = writer.ticket;
-        let tree = writer.tree.clone();
-        let mut dirty = std::mem::take(&mut writer.full);
-        if std::mem::take(&mut writer.active.dirty) {
-            dirty.push(writer.active.file.clone());
-        }
-        let renamed = std::mem::take(&mut writer.renamed);
-        drop(writer);
+        let Some(Unsynced { ticket, tree, dirty, renamed }) = self.with_writer(Writer::take_unsynced) else { return };
         let synced = dirty
             .iter()
             .try_for_each(|file| file.sync_data())
@@ -159,12 +159,13 @@ impl Shared {
             tracing::error!(%why, "the trail takes no records until it is opened again");
         }
         let error = AppendError::Unwritable { why };
-        let mut writer = lock(&self.writer);
-        let (_, next) = lock(&self.intake).shut(error.clone());
-        self.progress.fail(self.progress.synced()..next, &error);
-        writer.ticket = next;
-        writer.lost = true;
-        drop(writer);
+        let next = self.with_writer(|writer| {
+            let (_, next) = lock(&self.intake).shut(error.clone());
+            self.progress.fail(self.progress.synced()..next, &error);
+            writer.ticket = next;
+            writer.lost = true;
+            next
+        });
         self.advance(next);
     }
 

@@ -96,6 +96,14 @@ impl Indexer {
             Some(next) => next,
             None => trail_index::last_indexed(&self.store, &node).await?.map_or(0, |last| last + 1),
         };
+        let known = lock(&self.shared.durable).size();
+        if self.next.is_none() && next > known {
+            tracing::warn!(
+                %node, indexed = next, records = known,
+                "the store's index knows more records of this node than its trail holds; if the trail was begun anew, give the \
+                 node another name"
+            );
+        }
         self.next = Some(next);
         loop {
             let below = lock(&self.shared.durable).size();

@@ -18,7 +18,8 @@ use crate::{
     files::{File, Open, replace},
     history,
     progress::lock,
-    writer::SPARE_NAME,
+    record::Record,
+    writer::{Filled, SPARE_NAME},
 };
 
 /// The file that holds the latest checkpoint.
@@ -120,60 +121,52 @@ impl Shared {
                 self.settings.directory.display()
             ))),
         };
-        let mut writer = lock(&self.writer);
-        if trouble.is_some() && writer.spare_trouble.is_none() {
-            tracing::warn!(why = ?trouble, "the next segment of the trail could not be prepared");
-        }
-        writer.spare_trouble = trouble;
-        if let Some(why) = writer.shortage() {
-            self.hinder(&why);
-        }
+        self.with_writer(|writer| {
+            if trouble.is_some() && writer.spare_trouble.is_none() {
+                tracing::warn!(why = ?trouble, "the next segment of the trail could not be prepared");
+            }
+            writer.spare_trouble = trouble;
+            if let Some(why) = writer.shortage() {
+                self.hinder(&why);
+            }
+        });
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     fn fill_active(&self) -> io::Result<()> {
         let zeros = vec![0; PIECE];
         let mut own: Option<(Arc<str>, Arc<dyn File>)> = None;
         let mut unsynced = 0;
-        loop {
-            let mut writer = lock(&self.writer);
-            let start = writer.active.filled.max(writer.active.offset);
-            let left = self.settings.segment_bytes.saturating_sub(start);
-            let name = writer.active.name.clone();
-            let turned = own.as_ref().is_some_and(|(own, _)| *own != name);
-            if left == 0 || writer.lost || turned || self.closing.load(Ordering::Acquire) {
-                break;
-            }
-            let step = left.min(PIECE as u64);
-            let piece = zeros.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
-            // Under the writer's lock: no record can get below the zeros.
-            writer.active.file.write_all_at(piece, start)?;
-            writer.active.filled = start + step;
-            drop(writer);
-            unsynced += step;
+        while !self.is_closing() {
+            let filled = self.with_writer(|writer| {
+                let capacity = if writer.lost { 0 } else { self.settings.segment_bytes };
+                writer.active.fill(&zeros, capacity)
+            })?;
+            let Some(Filled { segment, bytes, is_last }) = filled else { return Ok(()) };
+            unsynced += bytes;
             // Synced through a handle of its own: an error that one handle was told of must not be missing from another.
-            let file = if let Some((_, file)) = &own {
-                file.clone()
-            } else {
-                let file = self.files.open(&self.path(&name), Open::Write)?;
-                own = Some((name, file.clone()));
-                file
+            let file = match own.take().filter(|(name, _)| *name == segment) {
+                Some((_, file)) => file,
+                None => self.files.open(&self.path(&segment), Open::Write)?,
             };
-            if unsynced >= STRIDE || step == left {
+            if unsynced >= STRIDE || is_last {
                 unsynced = 0;
                 if let Err(error) = file.sync_data() {
                     self.lose(&error);
                     return Err(error);
                 }
             }
+            own = Some((segment, file));
         }
         Ok(())
     }
 
     fn make_spare(&self) -> io::Result<()> {
-        let writer = lock(&self.writer);
-        let ready = writer.spare.is_some() || writer.lost;
-        drop(writer);
-        if ready || self.closing.load(Ordering::Acquire) {
+        let is_needed = self.with_writer(|writer| writer.spare.is_none() && !writer.lost);
+        if !is_needed || self.is_closing() {
             return Ok(());
         }
         let path = self.path(SPARE_NAME);
@@ -181,6 +174,9 @@ impl Shared {
             let zeros = vec![0; PIECE];
             let mut offset = 0;
             while offset < self.settings.segment_bytes {
+                if self.is_closing() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 let step = (self.settings.segment_bytes - offset).min(PIECE as u64);
                 let piece = zeros.get(..usize::try_from(step).unwrap_or(0)).unwrap_or_default();
                 file.write_all_at(piece, offset)?;
@@ -194,7 +190,7 @@ impl Shared {
         });
         match made {
             Ok(file) => {
-                lock(&self.writer).spare = Some(file);
+                self.with_writer(|writer| writer.spare = Some(file));
                 Ok(())
             }
             Err(error) => {
@@ -209,31 +205,35 @@ impl Shared {
     pub(crate) fn recover(&self) -> Result<(), Unavailable> {
         let Condition::Hindered(_) = self.health.condition() else { return self.health.check() };
         self.prepare();
-        let mut writer = lock(&self.writer);
-        let unwritable = |why| Err(Unavailable::Unwritable { why });
-        if let Err(error) = writer.blank_torn() {
-            return unwritable(format!("blanking a half-written record failed: {error}").into());
-        }
-        if let Some(why) = writer.shortage().or_else(|| writer.spare_trouble.clone().filter(|_| writer.spare.is_none()))
-        {
-            return unwritable(why);
-        }
-        let owed = writer.take_owed();
-        let mut intake = lock(&self.intake);
-        intake.reopen();
-        self.places.take_regardless(owed.len() as u64);
-        let owed_count = owed.len();
-        for record in owed {
-            // INVARIANT: the line was just opened and the record had passed it before.
-            if intake.push(record).is_err() {
-                self.places.give_back(1);
+        let reopened = self.with_writer(|writer| {
+            if let Err(error) = writer.blank_torn() {
+                return Err(format!("blanking a half-written record failed: {error}").into());
             }
-        }
-        drop(intake);
-        self.health.become_(Condition::Sound);
-        drop(writer);
-        tracing::info!(owed_outcomes = owed_count, "the trail takes records again");
+            let no_spare = writer.spare_trouble.clone().filter(|_| writer.spare.is_none());
+            if let Some(why) = writer.shortage().or(no_spare) {
+                return Err(why);
+            }
+            let owed = self.reopen(writer.take_owed());
+            self.health.become_(Condition::Sound);
+            Ok(owed)
+        });
+        let owed = reopened.map_err(|why| Unavailable::Unwritable { why })?;
+        tracing::info!(owed_outcomes = owed, "the trail takes records again");
         self.committer.ring(Wish::Now);
         Ok(())
+    }
+
+    /// Takes records again, the owed ones first; says how many those are.
+    fn reopen(&self, owed: Vec<Record>) -> u64 {
+        let mut intake = lock(&self.intake);
+        intake.reopen();
+        let mut lined_up = 0;
+        for record in owed {
+            // INVARIANT: the line is open and the record had passed it before.
+            lined_up += u64::from(intake.push(record).is_ok());
+        }
+        drop(intake);
+        self.places.take_regardless(lined_up);
+        lined_up
     }
 }

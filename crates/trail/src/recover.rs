@@ -19,6 +19,7 @@ use ambit_model::{event::RequestId, ids::Millis};
 
 use crate::{
     files::{Files, Open, read_whole, replace},
+    history,
     keep::CHECKPOINT_NAME,
     record::Peek,
     segments::{ReadError, SegmentReader, Step, list},
@@ -141,11 +142,23 @@ pub(crate) fn stored_checkpoint(
     let path = directory.join(CHECKPOINT_NAME);
     let bytes = match read_whole(files, &path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return last_in_history(files, directory, key),
         Err(source) => return Err(OpenError::Io { path, source }),
     };
     let note = String::from_utf8_lossy(&bytes);
     SignedCheckpoint::open(&note, key).map(Some).map_err(|source| OpenError::Checkpoint { path, source })
+}
+
+/// Without the latest checkpoint, the last one that was kept for good: removing one file must not undo what was signed.
+fn last_in_history(
+    files: &dyn Files,
+    directory: &Path,
+    key: &VerifyingKey,
+) -> Result<Option<SignedCheckpoint>, OpenError> {
+    let path = directory.join(history::NAME);
+    let history = history::read(files, directory).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    let Some((_, note)) = history.notes.last() else { return Ok(None) };
+    SignedCheckpoint::open(note, key).map(Some).map_err(|source| OpenError::Checkpoint { path, source })
 }
 
 /// One segment as scanned.

@@ -3,6 +3,7 @@
 mod durability;
 mod full_disk;
 mod index;
+mod on_disk;
 mod properties;
 mod reading;
 mod recovery;

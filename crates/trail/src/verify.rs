@@ -71,11 +71,7 @@ pub fn verify_directory(files: &dyn Files, directory: &Path, trusted: Trusted) -
     let named = read_text(files, directory, KEY_NAME)?;
     let segments = segments(files, directory)?;
 
-    let mut opened = Vec::new();
-    for (first, name) in &segments {
-        opened.push((*first, name, SegmentReader::open(files, directory, name)));
-    }
-    let (origin, before) = beginning(&opened, named.as_deref());
+    let (origin, before) = beginning(files, directory, &segments, named.as_deref())?;
     let named_key: Option<VerifyingKey> = named.as_deref().and_then(|text| text.trim_end().parse().ok());
     let mut audit = Audit::new(&origin, trusted, named_key.clone(), before);
     if named_key.is_none() {
@@ -93,10 +89,10 @@ pub fn verify_directory(files: &dyn Files, directory: &Path, trusted: Trusted) -
         None => audit.find(&format!("`{CHECKPOINT_NAME}`"), None, "it is missing".into()),
     }
     let mut node = None;
-    let mut rest = opened.into_iter().peekable();
-    while let Some((first, name, segment)) = rest.next() {
-        let end = rest.peek().map(|(next, _, _)| *next);
-        match segment {
+    let mut rest = segments.iter().peekable();
+    while let Some((first, name)) = rest.next() {
+        let (first, end) = (*first, rest.peek().map(|(next, _)| *next));
+        match SegmentReader::open(files, directory, name) {
             Err(ReadError::Header { source, .. }) => {
                 let next = end.unwrap_or(first);
                 audit.disorder(&format!("the head of `{name}`"), source.to_string(), next);
@@ -112,18 +108,23 @@ pub fn verify_directory(files: &dyn Files, directory: &Path, trusted: Trusted) -
     Ok(audit.finish())
 }
 
-/// A segment's first leaf and name, and what its head says.
-type Opened<'a> = (u64, &'a String, Result<(Header, SegmentReader), ReadError>);
-
 /// Origin and tree before the first record, as the first segment says. Without a readable head, as well as can be told.
-fn beginning(opened: &[Opened<'_>], named: Option<&str>) -> (String, Frontier) {
-    if let Some((_, _, Ok((header, _)))) = opened.first() {
-        return (header.origin.clone(), header.tree.clone());
+fn beginning(
+    files: &dyn Files,
+    directory: &Path,
+    segments: &[(u64, String)],
+    named: Option<&str>,
+) -> Result<(String, Frontier), ReadError> {
+    for (index, (_, name)) in segments.iter().enumerate() {
+        match SegmentReader::open(files, directory, name) {
+            Ok((header, _)) if index == 0 => return Ok((header.origin, header.tree)),
+            Ok((header, _)) => return Ok((header.origin, Frontier::new())),
+            Err(ReadError::Header { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    let of_another =
-        opened.iter().find_map(|(_, _, opened)| opened.as_ref().ok().map(|(header, _)| header.origin.clone()));
     let of_key = named.and_then(|key| key.split_once('+')).map(|(name, _)| name.to_owned());
-    (of_another.or(of_key).unwrap_or_default(), Frontier::new())
+    Ok((of_key.unwrap_or_default(), Frontier::new()))
 }
 
 fn check_header(audit: &mut Audit, name: &str, first: u64, header: &Header, origin: &str, node: &mut Option<String>) {

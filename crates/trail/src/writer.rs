@@ -43,6 +43,30 @@ pub(crate) struct Active {
     pub(crate) dirty: bool,
 }
 
+/// What one step of filling did.
+pub(crate) struct Filled {
+    pub(crate) segment: Arc<str>,
+    pub(crate) bytes: u64,
+    pub(crate) is_last: bool,
+}
+
+impl Active {
+    /// Writes zeros behind what is filled or written; none are left to write when it says nothing. Under the writer's lock,
+    /// so that no record gets below them. A segment that was not to be is not filled.
+    pub(crate) fn fill(&mut self, zeros: &[u8], segment_bytes: u64) -> io::Result<Option<Filled>> {
+        let start = self.filled.max(self.offset);
+        let left = segment_bytes.saturating_sub(start);
+        if left == 0 {
+            return Ok(None);
+        }
+        let bytes = left.min(zeros.len() as u64);
+        let piece = zeros.get(..usize::try_from(bytes).unwrap_or(0)).unwrap_or_default();
+        self.file.write_all_at(piece, start)?;
+        self.filled = start + bytes;
+        Ok(Some(Filled { segment: self.name.clone(), bytes, is_last: bytes == left }))
+    }
+}
+
 /// What the writer knows. Behind one lock.
 pub(crate) struct Writer {
     files: Arc<dyn Files>,
@@ -84,6 +108,18 @@ pub(crate) struct GivenUp {
 
 /// A write of at least so many bytes is not made longer.
 const PIECE: usize = 256 * 1024;
+/// What a sync has to bring to the disk, and what it can say when it did.
+pub(crate) struct Unsynced {
+    /// All tickets below are covered.
+    pub(crate) ticket: u64,
+    /// The tree over their records.
+    pub(crate) tree: Frontier,
+    /// The segments to sync.
+    pub(crate) dirty: Vec<Arc<dyn File>>,
+    /// Whether the directory is to be synced as well.
+    pub(crate) renamed: bool,
+}
+
 /// At most so many outcomes are kept for later.
 const MOST_OWED: usize = 4096;
 
@@ -119,6 +155,19 @@ impl Writer {
         short.then(|| self.spare_trouble.clone()).flatten()
     }
 
+    /// What was written since the last sync; none after a failed one, when no sync says anything any more.
+    pub(crate) fn take_unsynced(&mut self) -> Option<Unsynced> {
+        if self.lost {
+            return None;
+        }
+        let mut dirty = std::mem::take(&mut self.full);
+        if std::mem::take(&mut self.active.dirty) {
+            dirty.push(self.active.file.clone());
+        }
+        let renamed = std::mem::take(&mut self.renamed);
+        Some(Unsynced { ticket: self.ticket, tree: self.tree.clone(), dirty, renamed })
+    }
+
     /// Writes all records in line.
     pub(crate) fn drain(&mut self, intake: &Mutex<Intake>, progress: &Progress, feed: &Feed) -> Result<(), GivenUp> {
         lock(intake).take_all(&mut self.batch);
@@ -142,45 +191,37 @@ impl Writer {
     /// Writes a batch, in as many pieces as segments need. On an error the records from [`Self::ticket`] on are not written;
     /// `batch` then holds exactly those.
     fn write_batch(&mut self, batch: &mut Vec<Record>, feed: &Feed) -> io::Result<()> {
-        let mut taken = 0;
         self.out.clear();
         self.hashes.clear();
-        let mut failed = None;
-        for record in batch.iter() {
+        let before = self.ticket;
+        let written = self.frame_and_flush(batch, feed);
+        let count = usize::try_from(self.ticket - before).unwrap_or(usize::MAX);
+        batch.drain(..count.min(batch.len()));
+        written
+    }
+
+    fn frame_and_flush(&mut self, batch: &mut [Record], feed: &Feed) -> io::Result<()> {
+        let mut flushed = 0;
+        for index in 0..batch.len() {
+            let Some(record) = batch.get(index) else { break };
             let needed = (FRAME_OVERHEAD + record.bytes.len()) as u64;
             let is_full = self.active.offset + self.out.len() as u64 + needed > self.segment_bytes;
             if is_full || self.out.len() >= PIECE {
-                let turned = self.flush(batch.get(taken..).unwrap_or_default(), feed).and_then(|count| {
-                    taken += count;
-                    if is_full { self.turn() } else { Ok(()) }
-                });
-                if let Err(error) = turned {
-                    failed = Some(error);
-                    break;
+                flushed += self.flush(batch.get_mut(flushed..).unwrap_or_default(), feed)?;
+                if is_full {
+                    self.turn()?;
                 }
             }
-            let hash = self
-                .salts
-                .draw()
-                .and_then(|salt| frame::encode(&mut self.out, &salt, &record.bytes).map_err(io::Error::other));
-            match hash {
-                Ok(hash) => self.hashes.push(hash),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
+            let Some(record) = batch.get(index) else { break };
+            let salt = self.salts.draw()?;
+            let hash = frame::encode(&mut self.out, &salt, &record.bytes).map_err(io::Error::other)?;
+            self.hashes.push(hash);
         }
-        let flushed = match failed {
-            None => self.flush(batch.get(taken..).unwrap_or_default(), feed).map(|count| taken += count),
-            Some(error) => Err(error),
-        };
-        batch.drain(..taken);
-        flushed
+        self.flush(batch.get_mut(flushed..).unwrap_or_default(), feed).map(drop)
     }
 
     /// Writes the frames in hand and counts their records as written.
-    fn flush(&mut self, records: &[Record], feed: &Feed) -> io::Result<usize> {
+    fn flush(&mut self, records: &mut [Record], feed: &Feed) -> io::Result<usize> {
         let count = self.hashes.len();
         if count == 0 {
             return Ok(0);
@@ -194,9 +235,14 @@ impl Writer {
         if feed.is_wanted() {
             let mut offset = self.active.offset;
             let first = self.tree.size();
-            feed.add(records.iter().take(count).zip(first..).map(|(record, leaf)| {
-                let entry =
-                    Entry { leaf, segment: self.active.name.clone(), offset, at: record.at, keys: record.keys.clone() };
+            feed.add(records.iter_mut().take(count).zip(first..).map(|(record, leaf)| {
+                let entry = Entry {
+                    leaf,
+                    segment: self.active.name.clone(),
+                    offset,
+                    at: record.at,
+                    keys: std::mem::take(&mut record.keys),
+                };
                 offset += (FRAME_OVERHEAD + record.bytes.len()) as u64;
                 entry
             }));

@@ -198,6 +198,14 @@ async fn what_was_signed_for_must_be_there_or_nothing_is_touched() {
         let Err(OpenError::Altered { size: 5, .. }) = refused else { panic!("{what}: {refused:?}") };
         assert_eq!(files.read(&segment()).unwrap(), bytes, "{what}: nothing is changed");
     }
+    // The same when the latest checkpoint was removed along with the records.
+    let mut cut = honest.clone();
+    cut[third..].fill(0);
+    files.overwrite(&segment(), cut);
+    let latest = Path::new(DIRECTORY).join("checkpoint");
+    crate::Files::remove(&files, &latest).unwrap();
+    let refused = open_with(&files, settings(DIRECTORY));
+    assert!(matches!(refused, Err(OpenError::Altered { size: 5, .. })), "{refused:?}");
     files.overwrite(&segment(), honest);
     open(&files).close().await;
 }
