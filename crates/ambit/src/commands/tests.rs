@@ -440,3 +440,80 @@ async fn the_lock_of_the_example_is_what_its_document_says() {
         "the compiled definitions changed: run `ambit tools accept mux --config examples/mux/ambit.toml`; {pending:?}"
     );
 }
+
+/// A server of the desk's configuration, in this process.
+struct Serving {
+    live: ambit_live::Live,
+    stop: tokio::sync::watch::Sender<bool>,
+    running: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Serving {
+    async fn of(desk: &Desk) -> Self {
+        let resolved = crate::config::load(&desk.path("ambit.toml"), NOW).unwrap();
+        let listen = Some(([127, 0, 0, 1], 0).into());
+        let resolved = resolved.overridden(crate::config::Overrides { listen, ..Default::default() });
+        let start = crate::serve::Start { clock: desk.clock.clone(), ..Default::default() };
+        let ready = crate::serve::prepare(resolved, start).await.unwrap();
+        let live = ready.live().clone();
+        let (stop, stopping) = tokio::sync::watch::channel(false);
+        Self { live, stop, running: tokio::spawn(ready.run(stopping)) }
+    }
+
+    async fn end(self) {
+        let Self { live, stop, running } = self;
+        drop(live);
+        stop.send_replace(true);
+        running.await.unwrap().unwrap();
+    }
+
+    /// The states of the tools as requests see them now.
+    fn acceptances(&self) -> Vec<ambit_model::tool::Acceptance> {
+        self.live.current().catalogue.entries().iter().map(|entry| entry.acceptance).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_has_an_act_when_the_command_returns() {
+    use ambit_model::{revocation::Scope, tool::Acceptance};
+    let desk = Desk::new(CONFIG);
+    let serving = Serving::of(&desk).await;
+    assert_eq!(serving.acceptances(), [Acceptance::New, Acceptance::New]);
+
+    let accepted = desk.done("tools accept shop --json").await.json();
+    assert_eq!(accepted["recorded"], true);
+    assert_eq!(serving.acceptances(), [Acceptance::Accepted, Acceptance::Accepted]);
+
+    let before = serving.live.current().store_revision;
+    desk.done("grant --user bob --toolset look --for 1h --reason r").await;
+    assert!(serving.live.current().store_revision > before);
+
+    let alice = Scope::parse("user", "alice").unwrap();
+    let dead = || serving.live.current().revocations.judge([&alice], NOW + 1).is_some();
+    desk.done("block user alice --reason r").await;
+    assert!(dead());
+    desk.done("unblock user alice --reason r").await;
+    assert!(!dead());
+    desk.done("token --user alice --json").await;
+    let refused = desk.run("token --user mallory").await;
+    assert!(refused.code == 1 && refused.err.contains("mallory"), "{}", refused.err);
+
+    // A changed document waits for the next reload, an acceptance included; a broken configuration changes nothing.
+    fs::write(desk.path("openapi.json"), document("Read another order")).unwrap();
+    desk.done("tools accept shop/get-order").await;
+    assert_eq!(serving.acceptances(), [Acceptance::Accepted, Acceptance::Accepted]);
+
+    // Without its socket, a running server still holds the trail: nobody acts beside it.
+    fs::rename(desk.path("ambit-data/operator.sock"), desk.path("hidden.sock")).unwrap();
+    let beside = desk.run("block user alice --reason r").await;
+    assert_eq!(beside.code, 1, "{}", beside.out);
+    assert!(!dead());
+    fs::rename(desk.path("hidden.sock"), desk.path("ambit-data/operator.sock")).unwrap();
+
+    serving.end().await;
+    desk.done("block user alice --reason r").await;
+    let records = desk.done("audit tail -n 100 --json").await.out;
+    for act in ["tools.accept", "grant.create", "block", "unblock", "mint", "snapshot.publish"] {
+        assert!(records.contains(&format!("\"act\": \"{act}\"")), "{act}: {records}");
+    }
+}
