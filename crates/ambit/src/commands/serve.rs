@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
-use ambit_store::accounts;
+use ambit_store::{StoreUrl, accounts};
 use clap::Args;
 
 use super::{Context, DEFAULT_FILE, DONE, Ended, Failure};
@@ -42,6 +42,7 @@ impl Serve {
         };
         let resolved =
             resolved.overridden(Overrides { listen: self.listen, node: self.node.clone(), ..context.overrides() });
+        has_a_name(&resolved)?;
         for warning in resolved.warnings.clone() {
             context.note(&warning.to_string())?;
         }
@@ -69,6 +70,17 @@ impl Serve {
         // Somebody who embeds this has a log of their own.
         drop(started);
         Ok(())
+    }
+}
+
+/// Two nodes of one name would hide each other's records in the shared index.
+fn has_a_name(resolved: &Resolved) -> Result<(), Failure> {
+    match &resolved.store {
+        StoreUrl::Postgres(_) if resolved.trail.node.is_none() => Err(Failure::Usage(
+            "the store can be shared, so this node needs a name of its own: set `--node NAME`, or `node` under `[trail]`"
+                .to_owned(),
+        )),
+        StoreUrl::Postgres(_) | StoreUrl::File(_) | StoreUrl::Memory => Ok(()),
     }
 }
 
@@ -126,6 +138,16 @@ fn next_steps(resolved: &Resolved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_on_a_shared_store_needs_a_name() {
+        let mut resolved = config::empty(std::path::Path::new("/nowhere"), 0).unwrap();
+        assert!(has_a_name(&resolved).is_ok());
+        resolved.store = StoreUrl::parse("postgres://ambit@db/ambit").unwrap();
+        assert!(matches!(has_a_name(&resolved), Err(Failure::Usage(_))));
+        let named = resolved.overridden(Overrides { node: Some("one".into()), ..Overrides::default() });
+        assert!(has_a_name(&named).is_ok());
+    }
 
     #[test]
     fn whoever_starts_it_empty_is_told_what_to_do_next() {

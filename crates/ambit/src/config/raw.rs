@@ -425,7 +425,7 @@ pub struct Trail {
     /// A file that every signed checkpoint is written to, relative to this file. Keep it on another machine.
     #[schemars(extend("format" = "ambit-text"))]
     pub checkpoint_file: Option<String>,
-    /// This node's name in a fleet. Differs from node to node; the machine's name if absent.
+    /// This node's name. Nodes that share a store each need one of their own; `node` if absent.
     #[schemars(extend("format" = "ambit-slug"))]
     pub node: Option<String>,
 }
