@@ -23,7 +23,7 @@ pub enum InvalidKey {
     #[error("`{0}` cannot name a key: use 1 to 200 characters without spaces, control characters or `+`")]
     Name(String),
     /// The text is not `name+id+key`.
-    #[error("`{0}` is not a verifier key: expected `NAME+ID+KEY` as `ambit audit key` prints it")]
+    #[error("`{0}` is not a verifier key: expected `NAME+ID+KEY`, as `ambit audit export` prints it")]
     Form(String),
     /// The id is not that of name and key.
     #[error("the verifier key `{0}` is damaged: its id does not fit its name and key")]

@@ -7,6 +7,8 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use ambit_ledger::{
@@ -20,6 +22,7 @@ use crate::{
     keep::CHECKPOINT_NAME,
     search::node_of,
     segments::{ReadError, Reader, SegmentReader, segments},
+    tail::tail,
 };
 
 /// The file that holds the verifier key.
@@ -56,15 +59,23 @@ pub struct Exported {
     pub checkpoint: Arc<str>,
     /// The key that verifies it. Compare it with one known from elsewhere.
     pub key: String,
+    /// Later records that no checkpoint covers yet, and that are not in the export.
+    pub left_out: u64,
 }
 
+/// How long the checkpoint of a running process is waited for, so that what was just recorded is exported too.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Exports the trail of a directory.
+///
+/// Blocks: reads the whole trail, and waits up to two seconds for a checkpoint that covers its last records.
 ///
 /// # Errors
 /// [`ExportError`]; what was written before an error is of no use.
 pub fn export(files: Arc<dyn Files>, directory: &Path, out: &mut dyn Write) -> Result<Exported, ExportError> {
     let key = read_key(files.as_ref(), directory)?;
-    let latest = read_checkpoint(files.as_ref(), directory, &key)?;
+    let (latest, left_out) = covering_checkpoint(&files, directory, &key)?;
     let mut kept = read_history(files.as_ref(), directory, &key, latest.size())?;
     kept.retain(|checkpoint| checkpoint.size() < latest.size());
     kept.push(latest.clone());
@@ -97,7 +108,25 @@ pub fn export(files: Arc<dyn Files>, directory: &Path, out: &mut dyn Write) -> R
     }
     out.write_all(&writer.end())?;
     out.flush()?;
-    Ok(Exported { records: tree.size() - *first, checkpoint: latest.note().clone(), key: key.to_string() })
+    Ok(Exported { records: tree.size() - *first, checkpoint: latest.note().clone(), key: key.to_string(), left_out })
+}
+
+/// The latest checkpoint and how many records it leaves out. Waits a little for one that leaves out none.
+fn covering_checkpoint(
+    files: &Arc<dyn Files>,
+    directory: &Path,
+    key: &VerifyingKey,
+) -> Result<(SignedCheckpoint, u64), ExportError> {
+    let end = tail(files.clone(), directory, 0)?.1.leaf();
+    let since = Instant::now();
+    loop {
+        let latest = read_checkpoint(files.as_ref(), directory, key)?;
+        let left_out = end.saturating_sub(latest.size());
+        if left_out == 0 || since.elapsed() >= PATIENCE {
+            return Ok((latest, left_out));
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// The verifier key that lies in the directory.

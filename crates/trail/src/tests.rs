@@ -2,6 +2,7 @@
 
 mod durability;
 mod full_disk;
+mod independent;
 mod index;
 mod on_disk;
 mod properties;
