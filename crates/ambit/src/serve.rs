@@ -8,9 +8,11 @@ mod background;
 mod client_secrets;
 mod fleet;
 mod listener;
+mod pinned;
 mod reload;
 mod routes;
 pub mod signals;
+mod trail_name;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -28,6 +30,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use client_secrets::ClientSecrets;
 use reload::Reloader;
+use trail_name::TrailName;
 
 use crate::{
     catalogues::{self, Sources},
@@ -112,6 +115,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         clock,
     })
     .await?;
+    pinned::keep(&live, &resolved.lock).await;
     let jwks = Arc::new(Jwks::new(upstream_egress.clone()));
     jwks.follow(&resolved.deployment);
     jwks.warm(live.clock().now()).await;
@@ -240,9 +244,7 @@ fn open_trail_of(
     segment_bytes: Option<u64>,
     clock: &Clock,
 ) -> anyhow::Result<Trail> {
-    let node = resolved.trail.node.clone().unwrap_or_else(|| "node".to_owned());
-    let host = resolved.deployment.public_url.split_once("://").map_or("ambit", |(_, host)| host);
-    let origin = format!("{host}/trail/{node}");
+    let TrailName { node, origin } = TrailName::of(resolved)?;
     let usual = ambit_trail::Settings::new(resolved.trail_dir(), node, origin);
     let settings = ambit_trail::Settings {
         checkpoint_file: resolved.trail.checkpoint_file.clone(),
