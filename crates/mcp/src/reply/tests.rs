@@ -41,7 +41,8 @@ fn discovery_and_handshake() {
 
 #[test]
 fn members_put_together_elsewhere_stand_where_ours_would() {
-    let outcome = serde_json::json!({"content": [{"type": "text", "text": "}"}], "isError": false});
+    // In the order of the names: whether insertion order is kept depends on what else is built.
+    let outcome = serde_json::json!({"content": [{"text": "}", "type": "text"}], "isError": false});
     assert_eq!(
         text(tool_outcome(id(), LEGACY, &server(), &outcome)),
         r#"{"jsonrpc":"2.0","id":"q\u0031","result":{"content":[{"text":"}","type":"text"}],"isError":false}}"#
