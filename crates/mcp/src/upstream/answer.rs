@@ -51,9 +51,10 @@ impl RemoteError {
         (-32022..=-32020).contains(&self.code)
     }
 
-    /// A code that says the request was not understood, so nothing was carried out.
+    /// A code that says the request was not understood, so nothing was carried out. The codes for
+    /// invalid requests and parameters do not say that: real servers give them from within a tool.
     pub fn is_refusal(&self) -> bool {
-        self.is_modern() || matches!(self.code, -32700 | -32602..=-32600)
+        self.is_modern() || matches!(self.code, -32700 | -32601)
     }
 }
 

@@ -82,10 +82,13 @@ impl McpUpstreams {
             Attempt::Unheard(why) => why,
         };
         upstream.forget(&presented, &connection);
-        let fresh = upstream.connected(&presented, call.deadline).await?;
-        if *fresh == *connection {
-            return Err(why);
-        }
+        let fresh = match upstream.connected(&presented, call.deadline).await {
+            Ok(fresh) if *fresh == *connection => return Err(why),
+            Ok(fresh) => fresh,
+            // The first attempt counts if it may have come to something.
+            Err(_) if why.may_have_happened() => return Err(why),
+            Err(failure) => return Err(failure),
+        };
         upstream.suspect();
         if !is_still_accepted(&upstream, &fresh, &presented, call, name).await? {
             return Err(UpstreamFailure::changed(&upstream.slug));
@@ -134,6 +137,7 @@ async fn attempt(
             let failure = UpstreamFailure::remote(&upstream.slug, &error);
             match connection.took(status, Some(&error)) {
                 Took::Not => Ok(Attempt::Unheard(failure.before_the_call())),
+                Took::NotIfOther => Ok(Attempt::Unheard(failure)),
                 Took::Perhaps if refuses_even_a_ping(&exchange, status, Some(&error)).await => {
                     Ok(Attempt::Unheard(failure.before_the_call()))
                 }
@@ -143,8 +147,11 @@ async fn attempt(
         Told::Refused(status) => {
             let failure = UpstreamFailure::refused(&upstream.slug, status);
             match connection.took(status, None) {
-                Took::Not => Ok(Attempt::Unheard(failure)),
-                Took::Perhaps if refuses_even_a_ping(&exchange, status, None).await => Ok(Attempt::Unheard(failure)),
+                Took::Not => Ok(Attempt::Unheard(failure.before_the_call())),
+                Took::NotIfOther => Ok(Attempt::Unheard(failure)),
+                Took::Perhaps if refuses_even_a_ping(&exchange, status, None).await => {
+                    Ok(Attempt::Unheard(failure.before_the_call()))
+                }
                 Took::Perhaps | Took::It => Err(failure),
             }
         }

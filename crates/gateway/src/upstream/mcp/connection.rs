@@ -44,6 +44,8 @@ pub(super) enum Connection {
 pub(super) enum Took {
     /// Certainly not: it was refused before anything was done.
     Not,
+    /// Not, if the server turns out to be spoken to in another way now; otherwise it did.
+    NotIfOther,
     /// The refusal may concern the session, or what was asked.
     Perhaps,
     /// It concerns what was asked.
@@ -73,14 +75,14 @@ impl Connection {
     }
 
     /// What a refusal over this connection says. A legacy server answers 404 to a session that is over,
-    /// and 400 to a request that lacks one; some answer 400 to both, and some 400 when a tool failed.
-    /// What a modern server means matters only if it turns out to be legacy now.
+    /// and 400 to a request that lacks one; some answer 400 to both, and servers of either era answer
+    /// 400 when a tool failed.
     pub(super) fn took(&self, status: StatusCode, error: Option<&RemoteError>) -> Took {
         if status.is_client_error() && error.is_some_and(RemoteError::is_modern) {
             return Took::Not;
         }
         match (self, status) {
-            // Said of what was asked: a new connection would not change it.
+            // Said of what was asked: another connection would not change it.
             (_, StatusCode::BAD_REQUEST) if error.is_some_and(|error| error.code == -32602) => Took::It,
             (
                 Self::Modern,
@@ -89,9 +91,9 @@ impl Connection {
                 | StatusCode::METHOD_NOT_ALLOWED
                 | StatusCode::NOT_ACCEPTABLE
                 | StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ) => Took::Not,
-            (Self::Legacy { .. }, StatusCode::NOT_FOUND) => Took::Not,
-            (Self::Legacy { session: None, .. }, StatusCode::BAD_REQUEST) => Took::Not,
+            ) => Took::NotIfOther,
+            (Self::Legacy { session: None, .. }, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) => Took::NotIfOther,
+            (Self::Legacy { session: Some(_), .. }, StatusCode::NOT_FOUND) => Took::Not,
             (Self::Legacy { session: Some(_), .. }, StatusCode::BAD_REQUEST) => Took::Perhaps,
             _ => Took::It,
         }

@@ -200,8 +200,7 @@ impl UpstreamFailure {
         }
         let unread = matches!(
             status,
-            StatusCode::BAD_REQUEST
-                | StatusCode::NOT_FOUND
+            StatusCode::NOT_FOUND
                 | StatusCode::METHOD_NOT_ALLOWED
                 | StatusCode::NOT_ACCEPTABLE
                 | StatusCode::PAYLOAD_TOO_LARGE

@@ -144,7 +144,7 @@ async fn one_page(exchange: &Exchange<'_>, cursor: Option<&str>, most: usize) ->
 /// A list may be asked for again, so a doubt is enough.
 fn stopped(took: Took, failure: UpstreamFailure) -> Stopped {
     match took {
-        Took::Not | Took::Perhaps => Stopped::Unheard(failure),
+        Took::Not | Took::NotIfOther | Took::Perhaps => Stopped::Unheard(failure),
         Took::It => Stopped::Failed(failure),
     }
 }

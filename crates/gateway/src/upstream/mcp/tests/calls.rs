@@ -51,13 +51,16 @@ async fn a_failed_tool_is_a_result_and_a_protocol_error_is_not() {
     });
     assert!(scene.call().await.unwrap().is_error);
     let rows = [
-        (200, -32602, false),
+        (200, -32602, true),
+        (200, -32600, true),
         (200, -32601, false),
         (200, -32603, true),
         (200, -32000, true),
         (200, 5, true),
         (500, -32603, true),
-        (400, -32602, false),
+        (400, -32602, true),
+        // From within a tool, as the Python SDK does.
+        (400, -32600, true),
     ];
     for (status, code, may_have_happened) in rows {
         scene.fake.instead(move |heard| {

@@ -184,8 +184,14 @@ async fn a_refusal_that_may_be_the_tools_own_is_never_sent_twice() {
             .fake
             .instead(|heard| (heard.method() == "tools/call").then(|| Reply::error(heard, 400, -32000, "it broke")));
         let failure = scene.call().await.unwrap_err();
-        assert_eq!(failure.kind(), FailureKind::Remote);
+        assert_eq!((failure.kind(), failure.may_have_happened()), (FailureKind::Remote, true));
         assert_eq!(scene.fake.count("tools/call"), 1, "{kind:?}");
+        // Nor if the server is gone before it can be asked what it meant.
+        scene.fake.instead(|heard| match heard.method().as_str() {
+            "tools/call" => Some(Reply::error(heard, 400, -32000, "it broke")),
+            _ => Some(Reply::http(503, "", "")),
+        });
+        assert!(scene.call().await.unwrap_err().may_have_happened());
     }
 }
 
