@@ -97,11 +97,12 @@ fn source(head: &Parts) -> IpAddr {
 pub(crate) fn respond(closed: Closed<Reply>) -> Response {
     let Reply { status, headers: own, body, .. } = closed.into_inner();
     let mut headers = HeaderMap::with_capacity(2 + own.len());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if !body.is_empty() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply::CONTENT_TYPE));
-    }
+    // Extending appends, so what the answer says of itself goes first and is only completed: no header stands twice.
     headers.extend(own);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if !body.is_empty() {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(reply::CONTENT_TYPE));
+    }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

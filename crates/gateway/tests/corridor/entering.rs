@@ -18,6 +18,9 @@ async fn without_a_token_the_answer_comes_from_the_headers_alone() {
     let challenge = answer.headers[WWW_AUTHENTICATE].to_str().unwrap();
     assert!(challenge.contains(r#"resource_metadata="https://gw.example/.well-known/oauth-protected-resource/mcp""#));
     assert!(challenge.contains(r#"scope="mcp""#), "{challenge}");
+    for name in answer.headers.keys() {
+        assert_eq!(answer.headers.get_all(name).iter().count(), 1, "`{name}` stands twice");
+    }
     assert!(room.requests().is_empty());
 }
 
