@@ -123,6 +123,10 @@ pub(crate) async fn cli_at(
 
 fn report(failure: &Failure, json: bool, context: &mut Context<'_>) -> u8 {
     let code = failure.code();
+    if failure.is_reader_gone() {
+        // `ambit tools | head` has seen enough.
+        return code;
+    }
     let written = if json {
         let problems = failure.problems();
         let value = if problems.is_empty() {

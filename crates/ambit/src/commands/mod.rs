@@ -86,6 +86,11 @@ impl Failure {
         }
     }
 
+    /// Whether whoever read the result has closed the pipe, which is no failure to speak of.
+    pub(crate) fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// A refusal in the words of an error and its causes.
     pub(crate) fn because(error: impl Display) -> Self {
         Self::Refused(error.to_string())
