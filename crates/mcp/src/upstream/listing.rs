@@ -60,11 +60,12 @@ pub struct Page {
     pub next_cursor: Option<String>,
 }
 
-/// Reads the result of `tools/list`, of at most `most` tools.
+/// Reads the result of `tools/list`, of at most `most` tools. A tool in whose text `tells_secret` finds
+/// one is left out, and not even named.
 ///
 /// # Errors
 /// One clause that says why this is not a page.
-pub fn read_page(result: Raw<'_>, most: usize) -> Result<Page, String> {
+pub fn read_page(result: Raw<'_>, most: usize, tells_secret: impl Fn(&str) -> bool) -> Result<Page, String> {
     final_type(member(result, "resultType")).map_err(|fault| fault.to_string())?;
     let tools = member(result, "tools").filter(|tools| tools.as_str().starts_with('['));
     let tools = tools.ok_or("its `result` has no array `tools`")?;
@@ -79,6 +80,11 @@ pub fn read_page(result: Raw<'_>, most: usize) -> Result<Page, String> {
             return Err(format!("it lists more than {most} tools"));
         }
         count += 1;
+        if tells_secret(item) {
+            let reason = "it repeats the credential that the server is reached with".into();
+            page.left_out.push(Unusable { place: format!("tool {count}"), reason });
+            continue;
+        }
         match read_tool(item) {
             Ok(tool) => page.tools.push(tool),
             Err(reason) => {

@@ -211,7 +211,7 @@ fn a_result_reaches_the_other_era_with_nothing_else_changed() {
 }
 
 fn page(result: &Value) -> Result<Page, String> {
-    listing::read_page(Raw::from_scanned(&result.to_string()), 10)
+    listing::read_page(Raw::from_scanned(&result.to_string()), 10, |_| false)
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_tool_that_cannot_be_used_is_left_out_alone() {
     ];
     let tools: Vec<&str> = rows.iter().map(|(tool, _)| tool.as_str()).collect();
     let text = format!(r#"{{"tools":[{}],"nextCursor":"n"}}"#, tools.join(","));
-    let page = listing::read_page(Raw::from_scanned(&text), 20).unwrap();
+    let page = listing::read_page(Raw::from_scanned(&text), 20, |_| false).unwrap();
     let left_out: Vec<String> = page.left_out.iter().map(|one| format!("{}: {}", one.place, one.reason)).collect();
     for ((_, expected), found) in rows.iter().skip(1).zip(&left_out) {
         assert!(found.starts_with(expected), "{found}");
@@ -245,6 +245,14 @@ fn a_tool_that_cannot_be_used_is_left_out_alone() {
     assert_eq!((tool.name.as_str(), tool.title.as_deref(), tool.description.as_deref()), ("a", None, Some("d")));
     assert_eq!(tool.rest, Some(json!({"x": {"k": [1.0]}})));
     assert_eq!(page.next_cursor.as_deref(), Some("n"));
+}
+
+#[test]
+fn a_tool_that_tells_a_secret_is_not_even_named() {
+    let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
+    let text = json!({"tools": [tool("a"), tool("says-hunter2")]}).to_string();
+    let page = listing::read_page(Raw::from_scanned(&text), 5, |text| text.contains("hunter2")).unwrap();
+    assert_eq!((page.tools.len(), page.left_out[0].place.as_str()), (1, "tool 2"));
 }
 
 #[test]
@@ -309,7 +317,7 @@ proptest! {
         let at = at.index(body.len());
         body[at] = byte;
         if let Ok(Incoming::Result(raw)) = answer::read(&body, 7) {
-            let _ = listing::read_page(raw, 5);
+            let _ = listing::read_page(raw, 5, |_| false);
             if let Ok(result) = CallResult::read(raw) {
                 let _ = (result.for_client(Era::Modern), result.for_client(LEGACY));
             }

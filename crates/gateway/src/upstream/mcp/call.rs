@@ -5,8 +5,6 @@
 //! sends the call a second time only if the definition is still the accepted one: a server that
 //! was restarted may be another program.
 
-use std::sync::Arc;
-
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
@@ -22,7 +20,7 @@ use super::McpUpstreams;
 use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::UpstreamFailure;
-use super::list::{Stopped, list_over};
+use super::list::list_over;
 use super::one::{Presented, Upstream, presented};
 
 /// A call that was judged, guarded and recorded.
@@ -72,31 +70,35 @@ impl McpUpstreams {
     /// [`UpstreamFailure`] says whether the call may have run all the same.
     pub async fn call(&self, call: &Call<'_>) -> Result<Answer, UpstreamFailure> {
         let upstream = self.one(call.server)?;
-        let Binding::Mcp { name } = &call.tool.binding else {
-            return Err(UpstreamFailure::not_mcp(&call.server.slug));
-        };
-        let presented = presented(call.credential);
-        let connection = upstream.connected(&presented, call.deadline).await?;
-        let why = match attempt(&upstream, &connection, &presented, call, name).await? {
-            Attempt::Answered(answer) => return Ok(answer),
-            Attempt::Unheard(why) => why,
-        };
-        upstream.forget(&presented, &connection);
-        let fresh = match upstream.connected(&presented, call.deadline).await {
-            Ok(fresh) if *fresh == *connection => return Err(why),
-            Ok(fresh) => fresh,
-            // The first attempt counts if it may have come to something.
-            Err(_) if why.may_have_happened() => return Err(why),
-            Err(failure) => return Err(failure),
-        };
-        upstream.suspect();
-        if !is_still_accepted(&upstream, &fresh, &presented, call, name).await? {
-            return Err(UpstreamFailure::changed(&upstream.slug));
-        }
-        match attempt(&upstream, &fresh, &presented, call, name).await? {
-            Attempt::Answered(answer) => Ok(answer),
-            Attempt::Unheard(why) => Err(why),
-        }
+        run(&upstream, call).await.map_err(|failure| failure.without(call.credential))
+    }
+}
+
+async fn run(upstream: &Upstream, call: &Call<'_>) -> Result<Answer, UpstreamFailure> {
+    let Binding::Mcp { name } = &call.tool.binding else {
+        return Err(UpstreamFailure::not_mcp(&call.server.slug));
+    };
+    let presented = presented(call.credential);
+    let connection = upstream.connected(&presented, call.deadline).await?;
+    let why = match attempt(upstream, &connection, &presented, call, name).await? {
+        Attempt::Answered(answer) => return Ok(answer),
+        Attempt::Unheard(why) => why,
+    };
+    upstream.forget(&presented, &connection);
+    let fresh = match upstream.connected(&presented, call.deadline).await {
+        Ok(fresh) if *fresh == *connection => return Err(why),
+        Ok(fresh) => fresh,
+        // The first attempt counts if it may have come to something.
+        Err(_) if why.may_have_happened() => return Err(why),
+        Err(failure) => return Err(failure),
+    };
+    upstream.suspect();
+    if !is_still_accepted(upstream, &fresh, call, name).await? {
+        return Err(UpstreamFailure::changed(&upstream.slug));
+    }
+    match attempt(upstream, &fresh, &presented, call, name).await? {
+        Attempt::Answered(answer) => Ok(answer),
+        Attempt::Unheard(why) => Err(why),
     }
 }
 
@@ -174,15 +176,12 @@ async fn refuses_even_a_ping(exchange: &Exchange<'_>, status: StatusCode, error:
 /// Whether the server still describes the tool as it was accepted.
 async fn is_still_accepted(
     upstream: &Upstream,
-    connection: &Arc<Connection>,
-    presented: &Presented,
+    connection: &Connection,
     call: &Call<'_>,
     name: &str,
 ) -> Result<bool, UpstreamFailure> {
-    let mut listing = match list_over(upstream, connection, presented, call.deadline).await {
-        Ok(listing) => listing,
-        Err(Stopped::Failed(failure) | Stopped::Unheard(failure)) => return Err(failure.before_the_call()),
-    };
+    let listed = list_over(upstream, connection, call.credential, call.deadline).await;
+    let mut listing = listed.map_err(|stopped| stopped.into_failure().before_the_call())?;
     listing.tools.retain(|tool| tool.name == name);
     let now = ServerCatalogue::from_mcp(call.server, listing.tools, Vec::new(), 0);
     Ok(now.tools.get(&call.tool.id().tool).is_some_and(|tool| tool.pin() == call.tool.pin()))

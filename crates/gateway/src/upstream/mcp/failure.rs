@@ -7,8 +7,10 @@
 use std::fmt;
 
 use ambit_egress::{Lost, NotSent, ReadError, SendError, Sent};
+use ambit_live::credentials::Spendable;
 use ambit_mcp::upstream::{AnswerFault, RemoteError, ResultFault};
 use ambit_model::ids::ServerSlug;
+use ambit_model::secret::Secret;
 use http::StatusCode;
 
 /// A request to an upstream that has no usable answer.
@@ -83,6 +85,15 @@ impl UpstreamFailure {
     /// More for the operator; may name addresses, never a credential.
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
+    }
+
+    /// Without the credential that was spent: an error of the upstream's may repeat it.
+    pub(super) fn without(mut self, credential: Option<&Spendable>) -> Self {
+        for secret in credential.into_iter().flat_map(Spendable::secrets).map(Secret::expose) {
+            self.clause = redacted(&self.clause, secret);
+            self.detail = self.detail.as_deref().map(|detail| redacted(detail, secret));
+        }
+        self
     }
 
     fn new(server: &ServerSlug, kind: FailureKind, may_have_happened: bool, clause: impl Into<String>) -> Self {
@@ -243,6 +254,30 @@ impl UpstreamFailure {
     }
 }
 
+/// Shorter secrets are not looked for: they would be found everywhere.
+const SHORTEST_SECRET: usize = 4;
+
+/// Whether a text repeats what is spent.
+pub(super) fn repeats(text: &str, credential: Option<&Spendable>) -> bool {
+    let secrets = credential.into_iter().flat_map(Spendable::secrets).map(Secret::expose);
+    secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).any(|secret| text.contains(secret))
+}
+
+/// The text without the secret, nor the part of it that was left where the text was cut off.
+fn redacted(text: &str, secret: &str) -> String {
+    if secret.len() < SHORTEST_SECRET {
+        return text.to_owned();
+    }
+    let text = text.replace(secret, "[redacted]");
+    let Some(cut) = text.strip_suffix('…') else { return text };
+    let part =
+        (SHORTEST_SECRET..secret.len()).rev().filter_map(|end| secret.get(..end)).find(|part| cut.ends_with(part));
+    match part.and_then(|part| cut.strip_suffix(part)) {
+        Some(kept) => format!("{kept}[redacted]…"),
+        None => text,
+    }
+}
+
 impl fmt::Display for UpstreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "server `{}` {}", self.server, self.clause)
@@ -250,3 +285,23 @@ impl fmt::Display for UpstreamFailure {
 }
 
 impl std::error::Error for UpstreamFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_taken_out_whole_and_in_part() {
+        let rows = [
+            ("token hunter2345 is bad", "token [redacted] is bad"),
+            ("bad: hunter…", "bad: [redacted]…"),
+            ("bad: hunt…", "bad: [redacted]…"),
+            ("bad: hun…", "bad: hun…"),
+            ("bad: hunter", "bad: hunter"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(redacted(text, "hunter2345"), expected);
+        }
+        assert_eq!(redacted("an abc", "abc"), "an abc");
+    }
+}

@@ -5,22 +5,23 @@
 //! of one name are both left out: nobody could say which definition a call would reach.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use ambit_live::catalogue::{LeftOut, McpTool};
 use ambit_live::credentials::Spendable;
+use ambit_mcp::Raw;
 use ambit_mcp::era::Era;
 use ambit_mcp::headers;
 use ambit_mcp::upstream::listing::read_page;
 use ambit_mcp::upstream::{ListedTool, Page, Unusable, request};
 use ambit_model::server::Server;
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::McpUpstreams;
 use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
-use super::failure::UpstreamFailure;
-use super::one::{Presented, Upstream, presented};
+use super::failure::{UpstreamFailure, repeats};
+use super::one::{Upstream, presented};
 
 /// Most tools of one server.
 const MOST_TOOLS: usize = 10_000;
@@ -65,36 +66,49 @@ impl McpUpstreams {
         deadline: Instant,
     ) -> Result<Listing, UpstreamFailure> {
         let upstream = self.one(server)?;
-        let presented = presented(credential);
         let told = upstream.told();
-        let connection = upstream.connected(&presented, deadline).await?;
-        let listing = match list_over(&upstream, &connection, &presented, deadline).await {
-            Ok(listing) => listing,
-            Err(Stopped::Failed(failure)) => return Err(failure),
-            Err(Stopped::Unheard(failure)) => {
-                upstream.forget(&presented, &connection);
-                let fresh = upstream.connected(&presented, deadline).await?;
-                if *fresh == *connection {
-                    return Err(failure);
-                }
-                match list_over(&upstream, &fresh, &presented, deadline).await {
-                    Ok(listing) => listing,
-                    Err(Stopped::Failed(failure) | Stopped::Unheard(failure)) => return Err(failure),
-                }
-            }
-        };
+        let listing = list(&upstream, credential, deadline).await.map_err(|failure| failure.without(credential))?;
         upstream.listed(told);
         Ok(listing)
+    }
+}
+
+async fn list(
+    upstream: &Upstream,
+    credential: Option<&Spendable>,
+    deadline: Instant,
+) -> Result<Listing, UpstreamFailure> {
+    let presented = presented(credential);
+    let connection = upstream.connected(&presented, deadline).await?;
+    let failure = match list_over(upstream, &connection, credential, deadline).await {
+        Ok(listing) => return Ok(listing),
+        Err(Stopped::Failed(failure)) => return Err(failure),
+        Err(Stopped::Unheard(failure)) => failure,
+    };
+    upstream.forget(&presented, &connection);
+    let fresh = upstream.connected(&presented, deadline).await?;
+    if *fresh == *connection {
+        return Err(failure);
+    }
+    list_over(upstream, &fresh, credential, deadline).await.map_err(Stopped::into_failure)
+}
+
+impl Stopped {
+    pub(super) fn into_failure(self) -> UpstreamFailure {
+        match self {
+            Self::Unheard(failure) | Self::Failed(failure) => failure,
+        }
     }
 }
 
 /// Reads all pages over one connection.
 pub(super) async fn list_over(
     upstream: &Upstream,
-    connection: &Arc<Connection>,
-    presented: &Presented,
+    connection: &Connection,
+    credential: Option<&Spendable>,
     deadline: Instant,
 ) -> Result<Listing, Stopped> {
+    let presented = &presented(credential);
     let exchange = Exchange { upstream, connection, presented, deadline, max_bytes: MOST_PAGE_BYTES };
     let mut listed = Vec::new();
     let mut left_out = Vec::new();
@@ -104,7 +118,7 @@ pub(super) async fn list_over(
     let failed = |why: &str| Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why));
     for _ in 0..MOST_PAGES {
         let most = MOST_TOOLS.saturating_sub(listed.len());
-        let (page, size) = one_page(&exchange, cursor.as_deref(), most).await?;
+        let (page, size) = one_page(&exchange, cursor.as_deref(), most, credential).await?;
         bytes = bytes.saturating_add(size);
         if bytes > MOST_BYTES {
             return Err(failed("it is larger than 32 MiB"));
@@ -120,13 +134,19 @@ pub(super) async fn list_over(
     Err(failed("it has more than 1000 pages"))
 }
 
-async fn one_page(exchange: &Exchange<'_>, cursor: Option<&str>, most: usize) -> Result<(Page, usize), Stopped> {
+async fn one_page(
+    exchange: &Exchange<'_>,
+    cursor: Option<&str>,
+    most: usize,
+    credential: Option<&Spendable>,
+) -> Result<(Page, usize), Stopped> {
     let upstream = exchange.upstream;
     let id = upstream.next_id();
     let body = request::tools_list(id, exchange.connection.era(), cursor, &upstream.client);
     let session = exchange.connection.session();
     let target = headers::Target { method: "tools/list", name: None, mirrored: None, session };
-    let told = exchange.ask(&target, id, body, |_, result| read_page(result, most)).await.map_err(Stopped::Failed)?;
+    let read = |_: &HeaderMap, result: Raw<'_>| read_page(result, most, |text| repeats(text, credential));
+    let told = exchange.ask(&target, id, body, read).await.map_err(Stopped::Failed)?;
     match told {
         Told::Result(Ok(page), size) => Ok((page, size)),
         Told::Result(Err(why), _) => Err(Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why))),

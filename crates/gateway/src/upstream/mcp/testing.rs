@@ -240,7 +240,7 @@ pub(crate) fn in_ms(milliseconds: u64) -> Instant {
 pub(crate) fn published(server: &Server, described: &Value) -> Arc<PublishedTool> {
     let text = json!({"tools": [described]}).to_string();
     let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&text).unwrap();
-    let page = ambit_mcp::upstream::listing::read_page(raw.as_ref().into(), 10).unwrap();
+    let page = ambit_mcp::upstream::listing::read_page(raw.as_ref().into(), 10, |_| false).unwrap();
     let tools = page.tools.into_iter().map(super::list::published).collect();
     let catalogue = ServerCatalogue::from_mcp(server, tools, Vec::new(), 0);
     let name = ToolName::parse(described["name"].as_str().unwrap()).unwrap();

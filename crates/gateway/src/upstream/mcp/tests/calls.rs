@@ -130,3 +130,48 @@ async fn a_call_of_a_rest_server_is_refused_here() {
     let failure = scene.upstreams.list(&server, None, in_ms(1_000)).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Unsupported);
 }
+
+#[tokio::test]
+async fn a_credential_goes_out_and_does_not_come_back() {
+    use ambit_live::credentials::Spendables;
+    use ambit_model::ids::CredentialId;
+    use ambit_model::secret::{Secret, SecretRef};
+    use ambit_model::server::{Credential, Scheme};
+
+    let scene = Scene::of(Kind::Legacy).await;
+    let mut server = scene.server.clone();
+    server.credentials.default = Some(Credential {
+        id: CredentialId::parse("up").unwrap(),
+        scheme: Scheme::Bearer(SecretRef::Env("UP".into())),
+    });
+    let all = Spendables::resolve([&server], |_| Ok(Secret::new("hunter2345".into()))).unwrap();
+    let credential = all.find(&server.slug, ambit_model::Effect::Read).map(AsRef::as_ref);
+    let described = json!({"name": "hunter2345_tool", "inputSchema": {"type": "object"}});
+    scene.fake.set_tools(vec![described, tool("get_thing")]);
+    let listing = scene.upstreams.list(&server, credential, in_ms(5_000)).await.unwrap();
+    assert_eq!((listing.tools.len(), listing.left_out.len()), (1, 1));
+    assert!(!format!("{listing:?}").contains("hunter2345"));
+    assert!(scene.fake.heard().iter().all(|heard| heard.header("authorization") == Some("Bearer hunter2345")));
+    scene.fake.instead(|heard| {
+        let said = heard.header("authorization").unwrap_or_default().to_owned();
+        matches!(heard.method().as_str(), "tools/call" | "tools/list").then(|| Reply::error(heard, 200, -32000, &said))
+    });
+    let arguments = json!({});
+    let call = Call {
+        server: &server,
+        tool: &scene.tool,
+        credential,
+        arguments: &arguments,
+        deadline: in_ms(5_000),
+        max_bytes: 1 << 16,
+        client_era: Era::Modern,
+    };
+    let failures = [
+        scene.upstreams.call(&call).await.unwrap_err(),
+        scene.upstreams.list(&server, credential, in_ms(5_000)).await.unwrap_err(),
+    ];
+    for failure in failures {
+        assert!(failure.to_string().ends_with("error -32000: Bearer [redacted]"), "{failure}");
+        assert!(!format!("{failure:?}").contains("hunter2345"));
+    }
+}
