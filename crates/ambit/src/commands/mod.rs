@@ -86,6 +86,16 @@ impl Failure {
         }
     }
 
+    /// A refusal with every cause that the words before it do not hold already.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` calls")]
+    pub(crate) fn with_causes(error: anyhow::Error) -> Self {
+        let said = error
+            .chain()
+            .map(ToString::to_string)
+            .reduce(|said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") });
+        Self::Refused(said.unwrap_or_default())
+    }
+
     /// Whether whoever read the result has closed the pipe, which is no failure to speak of.
     pub(crate) fn is_reader_gone(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)

@@ -48,15 +48,14 @@ impl Serve {
         }
         config::secrets::spendables(&resolved)?;
         let next = next_steps(&resolved);
-        let failed = |error: anyhow::Error| Failure::Refused(format!("{error:#}"));
-        let shutdown = serve::signals::shutdown().map_err(failed)?;
+        let shutdown = serve::signals::shutdown().map_err(Failure::with_causes)?;
         let start =
             serve::Start { apply_config: self.apply_config, clock: context.clock.clone(), ..serve::Start::default() };
-        let ready = serve::prepare(resolved, start).await.map_err(failed)?;
+        let ready = serve::prepare(resolved, start).await.map_err(Failure::with_causes)?;
         let links = first_links(&ready).await?;
         writeln!(context.out, "listening on http://{}\n{next}{links}", ready.address())?;
         context.out.flush()?;
-        ready.run(shutdown).await.map_err(failed)?;
+        ready.run(shutdown).await.map_err(Failure::with_causes)?;
         Ok(DONE)
     }
 

@@ -517,3 +517,12 @@ async fn a_running_server_has_an_act_when_the_command_returns() {
         assert!(records.contains(&format!("\"act\": \"{act}\"")), "{act}: {records}");
     }
 }
+
+#[test]
+fn a_cause_is_said_once() {
+    let cause = std::io::Error::other("the disk is gone");
+    let error =
+        anyhow::Error::from(cause).context("cannot read `x`: the disk is gone").context("the trail does not open");
+    let failure = crate::commands::Failure::with_causes(error);
+    assert_eq!(failure.to_string(), "the trail does not open: cannot read `x`: the disk is gone");
+}

@@ -64,7 +64,7 @@ pub(crate) async fn catalogues(
             if known.is_empty() { "none is declared".to_owned() } else { format!("there are {}", known.join(", ")) };
         return Err(Failure::Usage(format!("server `{slug}` is not declared: {there}")));
     }
-    let egress = serve::egress(resolved.egress.clone()).map_err(|error| Failure::Refused(format!("{error:#}")))?;
+    let egress = serve::egress(resolved.egress.clone()).map_err(Failure::with_causes)?;
     let sources = Sources { mcp: McpUpstreams::new(egress.clone()), egress };
     let now = context.clock.now();
     let mut read = Vec::new();
@@ -78,6 +78,8 @@ pub(crate) async fn catalogues(
     let credentials = Spendables::resolve(wanted.iter().copied().filter(|server| is_mcp(server)), secrets::read);
     let credentials = credentials.map_err(Failure::because)?;
     read.extend(catalogues::read_all(wanted, &sources, &credentials, now).await);
+    // A legacy server keeps a session until it is told that it is over.
+    sources.mcp.close().await;
     read.sort_by(|a, b| a.slug.cmp(&b.slug));
     Ok(read)
 }
