@@ -137,6 +137,9 @@ async fn read_mcp(
     // A listing changes nothing, so it is read with the credential for reading.
     let credential = credentials.find(&server.slug, Effect::Read);
     let listing = sources.mcp.list(server, credential.map(AsRef::as_ref), Instant::now() + READ_TIMEOUT).await;
-    let mcp::Listing { tools, left_out, .. } = listing.map_err(|error| error.to_string())?;
+    let mcp::Listing { tools, left_out, .. } = listing.map_err(|failure| match failure.detail() {
+        Some(detail) => format!("{failure} ({detail})"),
+        None => failure.to_string(),
+    })?;
     Ok(ServerCatalogue::from_mcp(server, tools, left_out, now))
 }
