@@ -30,8 +30,9 @@ pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &Oper
     let entry =
         Entry { act: "revoke", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
+    let doubt = doubt(scope, context).await;
     Ok(Done {
-        sentence: format!("everything of {scope} issued until now is dead; a new login is possible"),
+        sentence: format!("everything of {scope} issued until now is dead; a new login is possible{doubt}"),
         result: json!({ "act": "revoke", "scope": subject, "revision": revision, "reveals_ended": ended }),
     })
 }
@@ -47,8 +48,9 @@ pub(super) async fn block(scope: &Scope, reason: &str, by: &str, context: &Opera
     let entry =
         Entry { act: "block", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
+    let doubt = doubt(scope, context).await;
     Ok(Done {
-        sentence: format!("{scope} is blocked until `ambit unblock`"),
+        sentence: format!("{scope} is blocked until `ambit unblock`{doubt}"),
         result: json!({ "act": "block", "scope": subject, "revision": revision }),
     })
 }
@@ -101,6 +103,18 @@ fn check(scope: &Scope, reason: &str, context: &OperatorContext) -> Result<(), A
         | Scope::Family(_)
         | Scope::ForeignSession(..)
         | Scope::ForeignToken(..) => Ok(()),
+    }
+}
+
+/// A tool that nobody offers now may come back, so its mark stands; but it may also be a typing error.
+async fn doubt(scope: &Scope, context: &OperatorContext) -> &'static str {
+    let Scope::Tool(id) = scope else { return "" };
+    let servers = context.seen().await;
+    match servers.iter().find(|server| server.slug == id.server) {
+        Some(server) if server.problem.is_none() && !server.tools.contains_key(&id.tool) => {
+            " (its server offers no such tool at the moment: look at the name once more, `ambit tools` lists them)"
+        }
+        Some(_) | None => "",
     }
 }
 

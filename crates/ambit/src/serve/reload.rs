@@ -8,7 +8,7 @@ use ambit_live::{Live, catalogue::ServerCatalogue};
 use ambit_store::nodes;
 use tokio::sync::Mutex;
 
-use super::client_secrets::ClientSecrets;
+use super::{client_secrets::ClientSecrets, pinned};
 use crate::{
     catalogues::{self, Sources},
     config::{self, Resolved},
@@ -71,6 +71,7 @@ impl Reloader {
         live.reload(next.deployment.clone(), next.lock.clone(), servers, credentials)
             .await
             .map_err(|error| error.to_string())?;
+        pinned::keep(live, &next.lock).await;
         jwks.follow(&next.deployment);
         sources.mcp.retain(|slug| next.deployment.servers.contains_key(slug)).await;
         Ok(())
