@@ -1,0 +1,144 @@
+//! The real program, killed with SIGKILL in the middle of many calls, started again on the same directory. What it wrote lies
+//! with the system, so that nothing at all that was answered may be missing; no call is sent twice; `ambit audit verify`
+//! confirms it against the key and a checkpoint of before the kill.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use ambit_trail::Disk;
+
+use crate::{
+    api::Api,
+    load::Load,
+    person::{Person, trace_id},
+    records::Records,
+    world::{Ground, checkpoint, command, eventually, eventually_so, get, text},
+};
+
+/// How often it is killed.
+const KILLS: usize = 3;
+
+/// Acknowledged calls before each kill.
+const CALLS: usize = 60;
+
+/// The program, running. Dropped, it is killed.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    /// Open as long as it runs: it says more than its address.
+    _says: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(config: &Path, log: &Path) -> Self {
+        let log = fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ambit"))
+            .args(["serve", "--log", "warn", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut says = BufReader::new(child.stdout.take().unwrap());
+        says.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.parse().ok());
+        let Some(address) = address else {
+            drop(child.kill());
+            panic!("it does not listen: `{line}`");
+        };
+        Self { child, address, _says: says }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone after `kill`.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+async fn alice(process: &Process, config: &str) -> Person {
+    let (code, out, err) =
+        command(&["--config", config, "token", "--user", "alice", "--endpoint", "/mcp", "--json"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    let minted: serde_json::Value = serde_json::from_str(&out).unwrap();
+    Person::new(process.address, minted["access_token"].as_str().unwrap_or_else(|| panic!("{minted}")).to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_answered_is_missing_and_nothing_is_sent_twice_after_a_kill() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    let inside = |name: &str| ground.directory.path().join(name);
+    let (config, log) = (inside("ambit.toml"), inside("log"));
+    let mut answered = BTreeSet::new();
+    let mut checkpoints: Vec<PathBuf> = Vec::new();
+    let mut next = 0;
+    for number in 0..KILLS {
+        let process = Process::start(&config, &log);
+        eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
+        let load = Load::start(&alice(&process, text(&config)).await, next);
+        load.until(CALLS).await;
+        let note = inside(&format!("checkpoint-{number}"));
+        fs::write(&note, checkpoint(process.address).await).unwrap();
+        checkpoints.push(note);
+        if number + 1 == KILLS {
+            // Now with a write that the API has and has not answered.
+            api.hold(true);
+            let before = api.writes().len();
+            eventually("a write is under way", || api.writes().len() > before).await;
+        }
+        process.kill();
+        api.hold(false);
+        next = load.next();
+        let (acknowledged, failed) = load.stop().await;
+        assert!(!failed.is_empty(), "some call was under way");
+        answered.extend(acknowledged.writes);
+        answered.extend(acknowledged.reads);
+    }
+    // A call that found nobody has a number as well; it was never sent.
+    let sent_before = api.seen().len();
+    let process = Process::start(&config, &log);
+    eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
+    let records = Records::read(Disk, &ground.trail());
+    let (intended, ended) = records.traces();
+    for number in &answered {
+        assert!(ended.contains(trace_id(*number).as_str()), "answered and not there: {number}");
+    }
+    for name in api.writes().keys() {
+        let number = name.strip_prefix("w-").unwrap().parse().unwrap();
+        assert!(intended.contains(trace_id(number).as_str()), "sent without an intent: {number}");
+    }
+    let unknown = records.unknown();
+    assert!(unknown.iter().any(|intent| intent["target"]["tool"] == "create-thing"), "{unknown:?}");
+    for intent in unknown {
+        assert!(answered.iter().all(|number| intent["trace"] != *trace_id(*number)), "{intent}");
+    }
+    assert_eq!(api.seen().len(), sent_before, "a start sends nothing by itself");
+    assert!(api.writes().values().all(|count| *count == 1), "{:?}", api.writes());
+    process.kill();
+
+    let trail = ground.trail();
+    let key = trail.join("verifier.key");
+    for note in &checkpoints {
+        let args = ["audit", "verify", text(&trail), "--key", text(&key), "--checkpoint", text(note)];
+        let (code, out, err) = command(&args).await;
+        assert_eq!((code, out.contains("verified")), (0, true), "{out}{err}");
+    }
+    let complaints = fs::read_to_string(&log).unwrap();
+    assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
+}

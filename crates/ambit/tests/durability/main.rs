@@ -1,0 +1,15 @@
+//! What survives: power cuts, kills, full and failing disks, a store that is gone, nodes that share one, and what the trail
+//! proves afterwards. Every test is an attack on a sentence of the kind "nothing acknowledged is missing".
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod api;
+mod load;
+mod person;
+mod records;
+mod world;
+
+mod crash;
+mod disk;
+mod kill;
+mod order;
