@@ -2,6 +2,7 @@
 //! proves afterwards. Every test is an attack on a sentence of the kind "nothing acknowledged is missing".
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "what was measured is said")]
 
 mod api;
 mod load;
@@ -11,5 +12,7 @@ mod world;
 
 mod crash;
 mod disk;
+mod fleet;
 mod kill;
 mod order;
+mod outage;
