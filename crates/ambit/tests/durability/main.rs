@@ -10,8 +10,10 @@ mod person;
 mod records;
 mod world;
 
+mod contents;
 mod crash;
 mod disk;
+mod evidence;
 mod fleet;
 mod kill;
 mod order;
