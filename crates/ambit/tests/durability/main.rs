@@ -16,5 +16,6 @@ mod disk;
 mod evidence;
 mod fleet;
 mod kill;
+mod leaving;
 mod order;
 mod outage;
