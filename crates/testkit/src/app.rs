@@ -3,11 +3,18 @@
 //! It goes the way of `ambit serve`: the text is read from a file, tools are accepted by the command, the socket listens.
 //! Only the time and the files of the trail may be a test's own.
 
-mod caller;
-mod http;
+#![expect(clippy::indexing_slicing, reason = "only JSON values are indexed: one that lacks a member gives null there")]
 
+pub mod browser;
+mod caller;
+mod evidence;
+mod http;
+pub mod mcp_server;
+
+pub use browser::{Application, Browser};
 pub use caller::{Answer, Caller, Era};
-pub use http::Web;
+pub use http::{Reply, Web};
+pub use mcp_server::McpServer;
 
 use std::{
     collections::BTreeSet,
@@ -19,6 +26,7 @@ use std::{
 
 use ambit::{
     Streams, config,
+    operator::{self, Act, socket::Answer as OperatorAnswer},
     serve::{self, Ready, Start},
 };
 use ambit_gateway::Gateway;
@@ -37,7 +45,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long a stop may take.
-const STOP: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_mins(1);
 
 /// A running gateway.
 pub struct TestApp {
@@ -169,6 +177,47 @@ impl TestApp {
     /// An HTTP client.
     pub fn web(&self) -> &Web {
         &self.web
+    }
+
+    /// The keys that sign access tokens, for forging.
+    pub fn signing(&self) -> &Arc<Signing> {
+        &self.signing
+    }
+
+    /// A browser without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser::new(Web::new(), &self.url())
+    }
+
+    /// The directory of configuration and data.
+    pub fn directory(&self) -> &Arc<TempDir> {
+        &self.directory
+    }
+
+    /// Every event of the trail so far, as it stands in the files.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub fn events(&self) -> Result<Vec<serde_json::Value>> {
+        evidence::events(&self.data_dir().join("trail"))
+    }
+
+    /// Writes another configuration file; nothing happens before a reload. In the text, `{url}` stands for its own address.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        let text = text.replace("{url}", &self.url());
+        Ok(std::fs::write(self.config_file(), format!("data_dir = \"data\"\n{text}"))?)
+    }
+
+    /// Asks the running gateway to perform an act, past the command line and its own checks.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    pub async fn act(&self, act: &Act) -> Result<OperatorAnswer> {
+        let socket = self.data_dir().join("operator.sock");
+        operator::client::ask(&socket, act).await?.context("no gateway listens")
     }
 
     /// Runs a command of the program against this gateway: its exit code, and what it wrote to both streams.

@@ -40,6 +40,28 @@ impl Caller {
         &self.token
     }
 
+    /// The URL it calls.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its legacy session, once it has one.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// The same caller in another legacy session.
+    #[must_use]
+    pub fn with_session(&self, session: &str) -> Self {
+        Self { session: Some(session.to_owned()), ..self.clone() }
+    }
+
+    /// The same caller at another endpoint's URL.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
     /// The same caller with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
@@ -68,12 +90,28 @@ impl Caller {
         self.web.send(self.build(era, method, params)?).await
     }
 
+    /// Sends a request that a test has spoiled.
+    ///
+    /// # Errors
+    /// If no whole answer came.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer> {
+        self.web.send(request).await
+    }
+
     /// `tools/call`, modern.
     ///
     /// # Errors
     /// If no whole answer came.
     pub async fn call(&self, tool: &str, arguments: Value) -> Result<Answer> {
-        self.request(Era::Modern, "tools/call", json!({"name": tool, "arguments": arguments})).await
+        self.call_in(Era::Modern, tool, arguments).await
+    }
+
+    /// `tools/call`.
+    ///
+    /// # Errors
+    /// If no whole answer came.
+    pub async fn call_in(&self, era: Era, tool: &str, arguments: Value) -> Result<Answer> {
+        self.request(era, "tools/call", json!({"name": tool, "arguments": arguments})).await
     }
 
     /// The names of `tools/list`, modern, all pages.
@@ -81,10 +119,18 @@ impl Caller {
     /// # Errors
     /// If a page is no list.
     pub async fn list(&self) -> Result<Vec<String>> {
+        self.list_in(Era::Modern).await
+    }
+
+    /// The names of `tools/list`, all pages.
+    ///
+    /// # Errors
+    /// If a page is no list.
+    pub async fn list_in(&self, era: Era) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut params = json!({});
         loop {
-            let answer = self.request(Era::Modern, "tools/list", params).await?;
+            let answer = self.request(era, "tools/list", params).await?;
             let result = &answer.json()["result"];
             let tools = result["tools"].as_array().with_context(|| format!("no list: {}", answer.text()))?;
             names.extend(tools.iter().filter_map(|tool| tool["name"].as_str()).map(ToOwned::to_owned));
