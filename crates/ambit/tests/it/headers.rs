@@ -14,7 +14,8 @@ fn base64(text: &str) -> String {
 }
 
 async fn spoiled(caller: &Caller, spoil: impl FnOnce(&mut HeaderMap)) -> Reply {
-    let mut request = caller.build(Era::Modern, "tools/call", json!({"name": "get-thing", "arguments": {"id": "1"}})).unwrap();
+    let mut request =
+        caller.build(Era::Modern, "tools/call", json!({"name": "get-thing", "arguments": {"id": "1"}})).unwrap();
     spoil(request.headers_mut());
     caller.send(request).await.unwrap()
 }
@@ -42,7 +43,12 @@ async fn mirrored_headers_agree_with_the_body_or_the_request_is_refused() {
         ("mcp-protocol-version", "2026-07-28 2025-11-25"),
     ] {
         let answer = spoiled(&alice, |headers| drop(headers.insert(name, value.parse().unwrap()))).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (400, &json!(-32020)), "{name}: {value} {}", answer.text());
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error"]["code"]),
+            (400, &json!(-32020)),
+            "{name}: {value} {}",
+            answer.text()
+        );
     }
     for name in ["mcp-name", "mcp-method", "mcp-protocol-version"] {
         let missing = spoiled(&alice, |headers| drop(headers.remove(name))).await;
@@ -57,7 +63,8 @@ async fn mirrored_headers_agree_with_the_body_or_the_request_is_refused() {
     }
     assert!(api.seen().is_empty(), "{:?}", api.seen());
     // The sentinel says the same as the plain name.
-    let encoded = spoiled(&alice, |headers| drop(headers.insert("mcp-name", base64("get-thing").parse().unwrap()))).await;
+    let encoded =
+        spoiled(&alice, |headers| drop(headers.insert("mcp-name", base64("get-thing").parse().unwrap()))).await;
     assert_eq!(encoded.json()["result"]["isError"], false, "{}", encoded.text());
     assert_eq!(api.seen(), ["GET /things/1"]);
     app.stop().await.unwrap();
@@ -68,25 +75,45 @@ async fn a_request_for_another_host_or_from_another_page_stays_outside() {
     let (app, api) = world::start().await;
     let alice = world::person(&app, "alice", "c");
     let own = app.address().to_string();
-    for host in ["evil.example", "127.0.0.1", "127.0.0.1:1", &format!("evil.example:{}", app.address().port()), &format!("{own}.evil.example")] {
+    for host in [
+        "evil.example",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        &format!("evil.example:{}", app.address().port()),
+        &format!("{own}.evil.example"),
+    ] {
         let answer = spoiled(&alice, |headers| drop(headers.insert("host", host.parse().unwrap()))).await;
         assert_eq!(answer.status, 403, "{host}");
-        let metadata = Request::get(format!("{}/.well-known/oauth-protected-resource/mcp", app.url())).header("host", host);
+        let metadata =
+            Request::get(format!("{}/.well-known/oauth-protected-resource/mcp", app.url())).header("host", host);
         let metadata = app.web().send(metadata.body(Full::default()).unwrap()).await.unwrap();
         assert_eq!(metadata.status, 403, "{host}");
         assert!(!metadata.text().contains("evil"), "{}", metadata.text());
     }
-    for origin in ["https://evil.example", "null", "http://127.0.0.1", &format!("https://{own}"), &format!("http://{own}.evil.example"), "chrome-extension://abc"] {
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1",
+        &format!("https://{own}"),
+        &format!("http://{own}.evil.example"),
+        "chrome-extension://abc",
+    ] {
         let answer = spoiled(&alice, |headers| drop(headers.insert("origin", origin.parse().unwrap()))).await;
         assert_eq!(answer.status, 403, "{origin}");
         assert!(!answer.headers.contains_key("access-control-allow-origin"), "{origin}");
     }
     assert!(api.seen().is_empty());
-    let own_page = spoiled(&alice, |headers| drop(headers.insert("origin", format!("http://{own}").parse().unwrap()))).await;
+    let own_page =
+        spoiled(&alice, |headers| drop(headers.insert("origin", format!("http://{own}").parse().unwrap()))).await;
     assert_eq!(own_page.status, 200);
     // What proxies say of host and scheme is not asked: the address is the configured one.
-    for (name, value) in [("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "https"), ("forwarded", "host=evil.example;proto=https")] {
-        let request = Request::get(format!("{}/.well-known/oauth-protected-resource/mcp", app.url())).header(name, value);
+    for (name, value) in [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "host=evil.example;proto=https"),
+    ] {
+        let request =
+            Request::get(format!("{}/.well-known/oauth-protected-resource/mcp", app.url())).header(name, value);
         let metadata = app.web().send(request.body(Full::default()).unwrap()).await.unwrap();
         assert_eq!(metadata.json()["resource"], format!("{}/mcp", app.url()), "{name}");
     }
@@ -103,7 +130,11 @@ async fn browsers_get_what_is_public_and_no_door_to_an_endpoint() {
             .body(Full::default())
             .unwrap()
     };
-    for path in ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server/as/default", "/as/default/jwks"] {
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-authorization-server/as/default",
+        "/as/default/jwks",
+    ] {
         let allowed = app.web().send(preflight(path)).await.unwrap();
         assert!(allowed.status.is_success(), "{path}");
         assert_eq!(allowed.header("access-control-allow-origin"), "*", "{path}");
@@ -140,7 +171,8 @@ async fn no_header_widens_what_a_caller_may_do() {
         ("cookie", "ambit-session=alice; __Host-ambit-session=alice"),
         ("mcp-session-id", "alice"),
     ] {
-        let mut request = bob.build(Era::Modern, "tools/call", json!({"name": "create-thing", "arguments": {"name": "x"}})).unwrap();
+        let mut request =
+            bob.build(Era::Modern, "tools/call", json!({"name": "create-thing", "arguments": {"name": "x"}})).unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
         let answer = bob.send(request).await.unwrap();
         assert_eq!((answer.status, &answer.body), (plain.status, &plain.body), "{name}");
@@ -186,7 +218,10 @@ async fn a_request_is_not_smuggled_behind_another() {
         let answers = raw::exchange(app.address(), request.as_bytes()).await;
         assert!(raw::statuses(&answers).iter().all(|status| [400, 403].contains(status)), "{line} {host}: {answers}");
     }
-    let without_host = format!("POST /mcp HTTP/1.1\r\nauthorization: Bearer {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", alice.token());
+    let without_host = format!(
+        "POST /mcp HTTP/1.1\r\nauthorization: Bearer {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        alice.token()
+    );
     let answers = raw::exchange(app.address(), without_host.as_bytes()).await;
     assert!(raw::statuses(&answers).iter().all(|status| [400, 403].contains(status)), "{answers}");
     assert!(api.seen().is_empty());

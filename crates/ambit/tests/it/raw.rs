@@ -8,7 +8,10 @@ use tokio::{
 };
 
 /// Opens a connection, for whoever wants to leave in the middle.
-#[expect(clippy::disallowed_methods, reason = "a test is the client here; what is sent out of the gateway goes through egress")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is the client here; what is sent out of the gateway goes through egress"
+)]
 pub async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }

@@ -47,7 +47,7 @@ async fn every_token_that_is_not_ours_is_turned_away() {
     let alice = world::person(&app, "alice", "c");
     assert_eq!(alice.list().await.unwrap().len(), 3);
     let good = alice.token().to_owned();
-    let (header, claims) = (part(&good, 0), part(&good, 1));
+    let claims = part(&good, 1);
     let again = |typ: &str, change: &dyn Fn(&mut Value)| {
         let mut claims = claims.clone();
         change(&mut claims);
@@ -64,43 +64,37 @@ async fn every_token_that_is_not_ours_is_turned_away() {
         ("an ID token".to_owned(), again("JWT", &|claims| claims["aud"] = json!("c"))),
         ("typ JWT".to_owned(), again("JWT", &|_| {})),
         ("another audience".to_owned(), again("at+jwt", &|claims| claims["aud"] = json!(format!("{own}/mcp/other")))),
-        ("two audiences".to_owned(), again("at+jwt", &|claims| claims["aud"] = json!([format!("{own}/mcp"), "https://evil.example"]))),
-        ("the audience with a slash".to_owned(), again("at+jwt", &|claims| claims["aud"] = json!(format!("{own}/mcp/")))),
+        (
+            "two audiences".to_owned(),
+            again("at+jwt", &|claims| claims["aud"] = json!([format!("{own}/mcp"), "https://evil.example"])),
+        ),
+        (
+            "the audience with a slash".to_owned(),
+            again("at+jwt", &|claims| claims["aud"] = json!(format!("{own}/mcp/"))),
+        ),
         ("no audience".to_owned(), again("at+jwt", &|claims| drop(claims.as_object_mut().unwrap().remove("aud")))),
         ("another issuer".to_owned(), again("at+jwt", &|claims| claims["iss"] = json!(format!("{own}/as/other")))),
-        ("the issuer with a slash".to_owned(), again("at+jwt", &|claims| claims["iss"] = json!(format!("{own}/as/default/")))),
+        (
+            "the issuer with a slash".to_owned(),
+            again("at+jwt", &|claims| claims["iss"] = json!(format!("{own}/as/default/"))),
+        ),
         ("over".to_owned(), again("at+jwt", &|claims| claims["exp"] = json!(now - 3600))),
         ("of tomorrow".to_owned(), again("at+jwt", &|claims| claims["iat"] = json!(now + 3600))),
         ("without an end".to_owned(), again("at+jwt", &|claims| drop(claims.as_object_mut().unwrap().remove("exp")))),
         ("of nobody".to_owned(), again("at+jwt", &|claims| drop(claims.as_object_mut().unwrap().remove("sub")))),
         ("of somebody undeclared".to_owned(), again("at+jwt", &|claims| claims["sub"] = json!("mallory"))),
         ("unsigned".to_owned(), format!("{}.{}.", encoded(&json!({"alg": "none", "typ": "at+jwt"})), encoded(&claims))),
-        ("of algorithm none with a signature".to_owned(), format!("{}.{}.{}", encoded(&json!({"alg": "none", "typ": "at+jwt"})), encoded(&claims), good.split('.').next_back().unwrap())),
+        (
+            "of algorithm none with a signature".to_owned(),
+            format!(
+                "{}.{}.{}",
+                encoded(&json!({"alg": "none", "typ": "at+jwt"})),
+                encoded(&claims),
+                good.split('.').next_back().unwrap()
+            ),
+        ),
     ];
-    // Signed with what is public, and with somebody else's key under the name of ours.
-    let published = app.web().get(&format!("{own}/as/default/jwks")).await.unwrap();
-    let confused = Header { typ: Some("at+jwt".into()), kid: header["kid"].as_str().map(Into::into), ..Header::new(Algorithm::HS256) };
-    for secret in [published.text(), published.json()["keys"][0].to_string(), published.json()["keys"][0]["x"].as_str().unwrap().to_owned()] {
-        let token = jsonwebtoken::encode(&confused, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap();
-        tokens.push(("signed with what is public".to_owned(), token));
-    }
-    let (stranger, _api) = world::start().await;
-    let foreign = stranger.signing().sign("at+jwt", claims.to_string().as_bytes(), clock.now()).unwrap();
-    let renamed = [encoded(&header), foreign.split_once('.').unwrap().1.to_owned()].join(".");
-    tokens.push(("of another deployment".to_owned(), foreign));
-    tokens.push(("of another deployment under our key's name".to_owned(), renamed));
-    // Changed at every place that matters.
-    let pieces: Vec<&str> = good.split('.').collect();
-    let mut bobs = claims.clone();
-    bobs["sub"] = json!("bob");
-    tokens.push(("with other claims".to_owned(), [pieces[0], &encoded(&bobs), pieces[2]].join(".")));
-    tokens.push(("with a piece too many".to_owned(), format!("{good}.x")));
-    tokens.push(("without its signature".to_owned(), [pieces[0], pieces[1], ""].join(".")));
-    for at in (0..good.len()).step_by(7) {
-        let mut bytes = good.clone().into_bytes();
-        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-        tokens.push((format!("altered at {at}"), String::from_utf8(bytes).unwrap()));
-    }
+    tokens.extend(Box::pin(forged(&app, &good)).await);
     let before = good.clone();
     for (what, token) in tokens {
         let answer = list(&alice, &token).await;
@@ -113,8 +107,48 @@ async fn every_token_that_is_not_ours_is_turned_away() {
     // A good one is as good as before.
     assert_eq!(list(&alice, &before).await.status, 200);
     assert!(api.seen().is_empty());
-    stranger.stop().await.unwrap();
     app.stop().await.unwrap();
+}
+
+/// Tokens of one who has no key of ours, but everything that is public and a good token.
+async fn forged(app: &TestApp, good: &str) -> Vec<(String, String)> {
+    let (header, claims, own) = (part(good, 0), part(good, 1), app.url());
+    let mut tokens = Vec::new();
+    // Signed with what is public, and with somebody else's key under the name of ours.
+    let published = app.web().get(&format!("{own}/as/default/jwks")).await.unwrap();
+    let confused = Header {
+        typ: Some("at+jwt".into()),
+        kid: header["kid"].as_str().map(Into::into),
+        ..Header::new(Algorithm::HS256)
+    };
+    for secret in [
+        published.text(),
+        published.json()["keys"][0].to_string(),
+        published.json()["keys"][0]["x"].as_str().unwrap().to_owned(),
+    ] {
+        let token = jsonwebtoken::encode(&confused, &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap();
+        tokens.push(("signed with what is public".to_owned(), token));
+    }
+    let (stranger, _api) = world::start().await;
+    let foreign =
+        stranger.signing().sign("at+jwt", claims.to_string().as_bytes(), stranger.live().clock().now()).unwrap();
+    let renamed = [encoded(&header), foreign.split_once('.').unwrap().1.to_owned()].join(".");
+    tokens.push(("of another deployment".to_owned(), foreign));
+    tokens.push(("of another deployment under our key's name".to_owned(), renamed));
+    // Changed at every place that matters.
+    let pieces: Vec<&str> = good.split('.').collect();
+    let mut bobs = claims.clone();
+    bobs["sub"] = json!("bob");
+    tokens.push(("with other claims".to_owned(), [pieces[0], &encoded(&bobs), pieces[2]].join(".")));
+    tokens.push(("with a piece too many".to_owned(), format!("{good}.x")));
+    tokens.push(("without its signature".to_owned(), [pieces[0], pieces[1], ""].join(".")));
+    for at in (0..good.len()).step_by(7) {
+        let mut bytes = good.to_owned().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        tokens.push((format!("altered at {at}"), String::from_utf8(bytes).unwrap()));
+    }
+    stranger.stop().await.unwrap();
+    tokens
 }
 
 #[tokio::test]
@@ -148,7 +182,9 @@ async fn a_token_stands_in_one_authorization_header_and_nowhere_else() {
     let (app, api) = world::start().await;
     let alice = world::person(&app, "alice", "c");
     let token = alice.token();
-    for query in [format!("?access_token={token}"), format!("?a=b&access_token={token}"), format!("?access%5Ftoken={token}")] {
+    for query in
+        [format!("?access_token={token}"), format!("?a=b&access_token={token}"), format!("?access%5Ftoken={token}")]
+    {
         for header in [None, Some(token)] {
             let mut request = alice.build(Era::Modern, "tools/list", json!({})).unwrap();
             *request.uri_mut() = format!("{}{query}", alice.url()).parse().unwrap();
@@ -179,7 +215,9 @@ async fn a_token_stands_in_one_authorization_header_and_nowhere_else() {
     assert_eq!(alice.send(twice).await.unwrap().status, 400);
     let mut cookie = alice.build(Era::Modern, "tools/list", json!({})).unwrap();
     cookie.headers_mut().remove("authorization");
-    cookie.headers_mut().insert("cookie", format!("access_token={token}; Authorization=Bearer {token}").parse().unwrap());
+    cookie
+        .headers_mut()
+        .insert("cookie", format!("access_token={token}; Authorization=Bearer {token}").parse().unwrap());
     turned_away(&alice.send(cookie).await.unwrap(), "a cookie");
     let form = Request::post(alice.url())
         .header("content-type", "application/x-www-form-urlencoded")

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ambit_live::clock::Clock;
-use ambit_testkit::app::{Caller, Given, Login, TestApp};
+use ambit_testkit::app::{Answer, Caller, Given, Login, TestApp};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -68,7 +68,7 @@ impl Drop for Api {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let body = to_bytes(body, 8 << 20).await.unwrap();
     let line = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
     shared.seen.lock().unwrap().push(line.trim_end().to_owned());
     shared.heads.lock().unwrap().push(head.headers);
@@ -191,6 +191,12 @@ pub fn at(clock: &Clock) -> Given {
 /// Somebody with every toolset ticked, at a client.
 pub fn person(app: &TestApp, user: &str, client: &str) -> Caller {
     app.login(&Login { user, client, toolsets: ALL, ..Login::default() }).unwrap()
+}
+
+/// Whether a call was answered with the result of a tool that did not fail.
+pub fn is_fine(answer: &Answer) -> bool {
+    let body = answer.json();
+    answer.status == 200 && body["result"]["content"].is_array() && body["result"]["isError"] != true
 }
 
 /// Runs a command that has to succeed, and gives what it printed.
