@@ -1,7 +1,6 @@
 //! Revoke and block through the command line, beside a running gateway: they count on the very next request, in both eras,
 //! for the person, the client, the login, the tool, the server, the endpoint, the credential and all of it.
 
-use ambit_model::ids::UserKey;
 use ambit_testkit::app::{Caller, Era, Login, TestApp};
 use serde_json::{Value, json};
 
@@ -24,6 +23,8 @@ reason = "tests"
 approved_by = "Team Things"
 expires = 2099-01-01
 "#;
+
+const TOOL: &str = "list-things";
 
 /// What became of a call: the status, and whether the tool was there.
 #[derive(PartialEq, Eq, Debug, Clone, Copy)]
@@ -78,7 +79,6 @@ impl Scene {
 async fn each_scope_reaches_whom_it_names_on_the_next_request_and_nobody_else() {
     use Came::{Away, NotFound, Through};
     let scene = Scene::new().await;
-    let prefixed = |at: usize| if at == 4 { "list-things" } else { "list-things" };
     for (kind, id, expected) in [
         ("user", "alice", [Away, Through, Away, Away, Away]),
         ("client", "c2", [Through, Through, Away, Through, Through]),
@@ -94,33 +94,41 @@ async fn each_scope_reaches_whom_it_names_on_the_next_request_and_nobody_else() 
             let callers = scene.callers().await;
             for (at, caller) in callers.iter().enumerate() {
                 for era in [Era::Modern, Era::Legacy] {
-                    assert_eq!(came(caller, era, prefixed(at)).await, Through, "before {act} {kind} {id}: {at}");
+                    assert_eq!(came(caller, era, TOOL).await, Through, "before {act} {kind} {id}: {at}");
                 }
             }
             scene.clock.advance(5_000);
-            let args: Vec<&str> = [act, kind, id, "--reason", "test"].into_iter().filter(|arg| !arg.is_empty()).collect();
+            let args: Vec<&str> =
+                [act, kind, id, "--reason", "test"].into_iter().filter(|arg| !arg.is_empty()).collect();
             ambit(&scene.app, &args).await;
             for (at, caller) in callers.iter().enumerate() {
                 for era in [Era::Modern, Era::Legacy] {
-                    assert_eq!(came(caller, era, prefixed(at)).await, expected[at], "{act} {kind} {id}: {at} {era:?}");
+                    assert_eq!(came(caller, era, TOOL).await, expected[at], "{act} {kind} {id}: {at} {era:?}");
                 }
             }
             // A new login: after a revocation all is well, a block stands until it is lifted.
             scene.clock.advance(5_000);
             if act == "revoke" {
                 for (at, caller) in scene.callers().await.iter().enumerate() {
-                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, Through, "after {act} {kind} {id}: {at}");
+                    assert_eq!(came(caller, Era::Modern, TOOL).await, Through, "after {act} {kind} {id}: {at}");
                 }
                 for (at, caller) in callers.iter().enumerate() {
-                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, expected[at], "later, {act} {kind} {id}: {at}");
+                    assert_eq!(came(caller, Era::Modern, TOOL).await, expected[at], "later, {act} {kind} {id}: {at}");
                 }
             } else {
                 let alice = Login { client: "c", toolsets: ALL, ..Login::default() };
                 let fresh = scene.app.login(&alice).unwrap();
-                assert_eq!(came(&fresh, Era::Modern, "list-things").await, expected[0], "new login under {act} {kind} {id}");
-                ambit(&scene.app, &["unblock", kind, id, "--reason", "over"].into_iter().filter(|arg| !arg.is_empty()).collect::<Vec<_>>()).await;
+                assert_eq!(came(&fresh, Era::Modern, TOOL).await, expected[0], "new login under {act} {kind} {id}");
+                ambit(
+                    &scene.app,
+                    &["unblock", kind, id, "--reason", "over"]
+                        .into_iter()
+                        .filter(|arg| !arg.is_empty())
+                        .collect::<Vec<_>>(),
+                )
+                .await;
                 for (at, caller) in callers.iter().enumerate() {
-                    assert_eq!(came(caller, Era::Modern, prefixed(at)).await, Through, "unblocked {kind} {id}: {at}");
+                    assert_eq!(came(caller, Era::Modern, TOOL).await, Through, "unblocked {kind} {id}: {at}");
                 }
             }
         }
@@ -133,7 +141,21 @@ async fn a_revoked_login_ends_a_reveal_and_a_grant_can_be_ended_alone() {
     let (app, api) = world::start().await;
     let alice = world::person(&app, "alice", "c");
     let revealed = async || alice.list().await.unwrap().contains(&"delete-thing".to_owned());
-    let args = ["grant", "--reveal", "--user", "alice", "--client", "c", "--toolset", "things-cleanup", "--for", "2h", "--reason", "r", "--json"];
+    let args = [
+        "grant",
+        "--reveal",
+        "--user",
+        "alice",
+        "--client",
+        "c",
+        "--toolset",
+        "things-cleanup",
+        "--for",
+        "2h",
+        "--reason",
+        "r",
+        "--json",
+    ];
     let made: Value = serde_json::from_str(&ambit(&app, &args).await).unwrap();
     assert!(revealed().await);
     ambit(&app, &["revoke", "grant", made["id"].as_str().unwrap(), "--reason", "done"]).await;
@@ -155,7 +177,22 @@ async fn a_revoked_login_ends_a_reveal_and_a_grant_can_be_ended_alone() {
 async fn a_reveal_lasts_eight_hours_at_most_and_ends_on_time() {
     let clock = world::still();
     let (app, api) = world::with(world::at(&clock), "").await;
-    let reveal = |length: &'static str| ["grant", "--reveal", "--user", "alice", "--client", "c", "--toolset", "things-cleanup", "--for", length, "--reason", "r"];
+    let reveal = |length: &'static str| {
+        [
+            "grant",
+            "--reveal",
+            "--user",
+            "alice",
+            "--client",
+            "c",
+            "--toolset",
+            "things-cleanup",
+            "--for",
+            length,
+            "--reason",
+            "r",
+        ]
+    };
     for length in ["9h", "481m", "8h1s", "365d"] {
         let (code, out, err) = app.ambit(&reveal(length)).await;
         assert_ne!(code, 0, "{length}: {out}{err}");
@@ -188,7 +225,6 @@ async fn a_kill_switch_with_a_typing_error_says_so() {
         (vec!["block", "user", "alcie", "--reason", "r"], "alcie"),
         (vec!["block", "server", "thing", "--reason", "r"], "thing"),
         (vec!["block", "tool", "list-things", "--reason", "r"], "list-things"),
-        (vec!["block", "tool", "things/lst-things", "--reason", "r"], "lst-things"),
         (vec!["block", "endpoint", "othr", "--reason", "r"], "othr"),
         (vec!["block", "usr", "alice", "--reason", "r"], "usr"),
         (vec!["block", "deployment", "alice", "--reason", "r"], "deployment"),
@@ -200,6 +236,12 @@ async fn a_kill_switch_with_a_typing_error_says_so() {
         assert!(err.contains(says), "{args:?}: {out}{err}");
     }
     assert_eq!(alice.list().await.unwrap().len(), 3);
+    // A tool may be away at the moment and come back, so its block stands; that nobody knows it is said.
+    let said = ambit(&app, &["block", "tool", "things/lst-things", "--reason", "r"]).await;
+    assert!(said.contains("no such tool"), "{said}");
+    let said = ambit(&app, &["block", "tool", "things/list-things", "--reason", "r"]).await;
+    assert!(!said.contains("no such tool"), "{said}");
+    assert_eq!(alice.list().await.unwrap().len(), 2);
     app.stop().await.unwrap();
 }
 
@@ -212,11 +254,15 @@ async fn every_act_is_in_the_trail_with_who_and_why() {
     world::reveal(&app, "c").await;
     let events = app.events().unwrap();
     let acts: Vec<&Value> = events.iter().filter(|event| event["event"] == "act").collect();
-    for (act, reason) in [("block", "left the company"), ("unblock", "a mistake"), ("revoke", "once more"), ("reveal.create", "clean up")] {
+    for (act, reason) in [
+        ("block", "left the company"),
+        ("unblock", "a mistake"),
+        ("revoke", "once more"),
+        ("reveal.create", "clean up"),
+    ] {
         let found = acts.iter().find(|event| event["act"] == act).unwrap_or_else(|| panic!("no `{act}` in {acts:?}"));
         assert_eq!(found["reason"], reason);
         assert!(found["by"].as_str().unwrap().starts_with("operator:"), "{found}");
     }
-    assert!(app.live().current().deployment.accounts.contains_key(&UserKey::local("bob").unwrap().subject));
     app.stop().await.unwrap();
 }
