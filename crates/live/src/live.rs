@@ -243,10 +243,11 @@ impl Live {
                 })
                 .await;
         });
-        loop {
+        // Told once: whoever sees the shutdown leaves all loops, for it cannot be asked again.
+        'following: loop {
             tokio::select! {
-                () = &mut shutdown => break,
-                more = changes.changed() => if more.is_err() { break },
+                () = &mut shutdown => break 'following,
+                more = changes.changed() => if more.is_err() { break 'following },
                 _ = minute.tick() => {
                     if let Err(error) = self.shared.recorder.flush_refusals(false).await {
                         tracing::warn!(%error, "summaries of refused requests could not be written; they are kept");
@@ -257,7 +258,7 @@ impl Live {
             while let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "the snapshot could not be renewed; the old one stays");
                 tokio::select! {
-                    () = &mut shutdown => break,
+                    () = &mut shutdown => break 'following,
                     () = tokio::time::sleep(RETRY) => {}
                 }
             }

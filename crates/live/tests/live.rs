@@ -228,6 +228,31 @@ async fn another_process_is_seen_within_a_second_and_the_wait_says_so() {
 }
 
 #[tokio::test]
+async fn it_ends_in_order_while_a_change_cannot_be_read() {
+    let Fixture { live, store, directory: _directory, .. } = fixture().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let following = tokio::spawn({
+        let live = live.clone();
+        async move {
+            live.follow(async {
+                let _ = stopped.await;
+            })
+            .await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut tx = store.begin().await.unwrap();
+    grants::insert(&mut tx, &grant(), "operator:test", NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    // The change is known and its rows are not: it is asked for again and again.
+    store.close().await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(outcome(&live, "list-things"), Outcome::Hidden, "the old snapshot stays");
+    stop.send(()).unwrap();
+    following.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_definition_hides_that_tool_alone_and_the_same_again_changes_nothing() {
     let Fixture { live, store, server, directory: _directory } = fixture().await;
     let mut tx = store.begin().await.unwrap();
