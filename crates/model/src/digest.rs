@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Digest(pub [u8; 32]);
 
 /// A text that is not `sha256:` and 64 lower-case hexadecimal digits.
@@ -33,40 +33,43 @@ impl Digest {
 
     /// The first eight bytes in hexadecimal: enough for a person to compare, never for a decision.
     pub fn short(&self) -> String {
-        self.0.iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-            push_hex(&mut text, *byte);
-            text
-        })
+        self.text().iter().skip(PREFIX.len()).take(16).copied().map(char::from).collect()
+    }
+
+    /// The text form. Several of them stand in every record of the trail, so it takes no allocation.
+    fn text(&self) -> [u8; TEXT_BYTES] {
+        let mut text = [0; TEXT_BYTES];
+        let digits = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        for (place, byte) in text.iter_mut().zip(PREFIX.bytes().chain(digits)) {
+            *place = byte;
+        }
+        text
     }
 }
 
-fn push_hex(text: &mut String, byte: u8) {
-    for nibble in [byte >> 4, byte & 15] {
-        text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-    }
+const PREFIX: &str = "sha256:";
+
+const TEXT_BYTES: usize = PREFIX.len() + 64;
+
+const fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from(*self))
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl From<Digest> for String {
-    // Several of them stand in every record of the trail, so it is written in one go.
-    fn from(digest: Digest) -> String {
-        let mut text = String::with_capacity(7 + 64);
-        text.push_str("sha256:");
-        for byte in digest.0 {
-            push_hex(&mut text, byte);
-        }
-        text
     }
 }
 
@@ -100,6 +103,10 @@ mod tests {
     fn text_form_round_trips_and_rejects_the_rest() {
         let digest = Digest::of(b"ambit");
         assert_eq!(Digest::try_from(digest.to_string()).unwrap(), digest);
+        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{digest}\""));
+        let counting = Digest(std::array::from_fn(|at| u8::try_from(at * 8 + 7).unwrap()));
+        assert!(counting.to_string().starts_with("sha256:070f171f272f"), "{counting}");
+        assert_eq!(counting.short(), "070f171f272f373f");
         let upper = digest.to_string().to_uppercase();
         for bad in ["", "sha256:", "sha256:00", upper.as_str()] {
             assert!(Digest::try_from(bad.to_owned()).is_err());

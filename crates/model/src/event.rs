@@ -20,11 +20,17 @@ pub struct RequestId(pub u128);
 impl RequestId {
     /// The 26 characters of its text form (Crockford base 32).
     pub fn to_text(self) -> String {
+        String::from_utf8_lossy(&self.text()).into_owned()
+    }
+
+    fn text(self) -> [u8; 26] {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let mut text = String::with_capacity(26);
-        for shift in (0..26).rev() {
-            let index = usize::try_from((self.0 >> (shift * 5)) & 31).unwrap_or(0);
-            text.push(ALPHABET.get(index).copied().map_or('0', char::from));
+        let mut text = [b'0'; 26];
+        let mut rest = self.0;
+        for place in text.iter_mut().rev() {
+            let index = usize::try_from(rest & 31).unwrap_or(0);
+            *place = ALPHABET.get(index).copied().unwrap_or(b'0');
+            rest >>= 5;
         }
         text
     }
@@ -32,7 +38,7 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_text())
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -44,7 +50,7 @@ impl fmt::Debug for RequestId {
 
 impl Serialize for RequestId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_text())
+        serializer.serialize_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -268,7 +274,8 @@ mod tests {
     #[test]
     fn request_ids_have_one_text_form() {
         assert_eq!(RequestId(0).to_text(), "0".repeat(26));
-        assert_eq!(RequestId(u128::MAX).to_text().len(), 26);
+        assert_eq!(RequestId(u128::MAX).to_text(), format!("7{}", "z".repeat(25)));
+        assert_eq!(RequestId(33).to_string(), format!("{}11", "0".repeat(24)));
         assert_ne!(RequestId(1).to_text(), RequestId(32).to_text());
     }
 
