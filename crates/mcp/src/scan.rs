@@ -283,8 +283,7 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let run = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
-            let Some(run) = run else {
+            let Some(run) = plain_run(rest) else {
                 self.at = self.bytes.len();
                 return Err(Fault::Ends);
             };
@@ -394,6 +393,28 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// How many bytes of a string's inside come before a quote, a backslash or a control character; `None` without one.
+///
+/// Eight at a time: a byte that is zero after the exclusive or, or smaller than a bound, borrows into its highest bit
+/// (Anderson, "Bit Twiddling Hacks"). Only bytes above such a one can be marked wrongly, so the lowest mark is right.
+fn plain_run(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let slash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let marks = (quote | slash | below(word, 0x20)) & HIGH;
+        if marks != 0 {
+            return Some(index * 8 + usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0));
+        }
+    }
+    let run = tail.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20);
+    run.map(|run| chunks.len() * 8 + run)
+}
+
 /// Undoes the escapes of a string the scanner has walked over. A lone surrogate, possible only in
 /// lenient mode, becomes U+FFFD.
 pub(crate) fn unescape(inner: &str) -> String {
@@ -443,5 +464,38 @@ fn unescape_unicode(text: &str) -> (char, &str) {
             (character, after.get(6..).unwrap_or_default())
         }
         _ => (char::REPLACEMENT_CHARACTER, after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytewise(bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20)
+    }
+
+    #[test]
+    fn every_byte_at_every_place_ends_a_run_or_not() {
+        for byte in 0..=u8::MAX {
+            for place in 0..24 {
+                for neighbour in [b'a', 0x1F, 0x21, 0x80, 0xFF, byte.wrapping_sub(1), byte.wrapping_add(1)] {
+                    let mut bytes = [b'a'; 24];
+                    bytes[place] = byte;
+                    if let Some(next) = bytes.get_mut(place + 1) {
+                        *next = neighbour;
+                    }
+                    assert_eq!(plain_run(&bytes), bytewise(&bytes), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_what_one_byte_at_a_time_finds(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(plain_run(&bytes), bytewise(&bytes));
+        }
     }
 }
