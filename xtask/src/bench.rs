@@ -68,17 +68,8 @@ pub fn run(options: &[&str]) -> Result<bool> {
         }
     }
     setup::ensure(&setup::Need::BENCH)?;
-    run_command(&mut cargo(&[
-        "build",
-        "--locked",
-        "--profile",
-        "dist",
-        "--package",
-        "ambit",
-        "--package",
-        "ambit-testkit",
-        "--bins",
-    ]))?;
+    let build = ["build", "--profile", "dist", "--package", "ambit", "--package", "ambit-testkit", "--bins"];
+    run_command(&mut cargo(&build))?;
     let programs = root().join("target/dist");
     let folder = root().join("target/bench");
     fs::create_dir_all(&folder)?;

@@ -66,7 +66,7 @@ pub fn check_with(programs: &Path) -> Result<bool> {
 
 fn build() -> Result<PathBuf> {
     setup::ensure(&setup::Need::DEMO)?;
-    run_command(&mut cargo(&["build", "--locked", "--package", "ambit", "--package", "ambit-testkit", "--bins"]))?;
+    run_command(&mut cargo(&["build", "--package", "ambit", "--package", "ambit-testkit", "--bins"]))?;
     Ok(root().join("target/debug"))
 }
 

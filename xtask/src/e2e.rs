@@ -46,7 +46,7 @@ impl Part {
 pub fn run(words: &[&str]) -> Result<bool> {
     let parts = words.iter().map(|word| Part::parse(word)).collect::<Result<Vec<_>>>()?;
     setup::ensure(&setup::Need::E2E)?;
-    let build = ["build", "--locked", "--profile", "ci", "--package", "ambit", "--package", "ambit-testkit", "--bins"];
+    let build = ["build", "--profile", "ci", "--package", "ambit", "--package", "ambit-testkit", "--bins"];
     run_command(&mut cargo(&build))?;
     let mut tally = Tally::default();
     run_into(&mut tally, if parts.is_empty() { &Part::ALL } else { &parts })?;

@@ -26,10 +26,8 @@ pub struct Finding {
 
 /// Prints the findings. Whether there were none.
 pub fn run() -> Result<bool> {
-    let metadata: Value = serde_json::from_str(
-        &read(&mut cargo(&["metadata", "--format-version", "1", "--locked", "--offline"]))
-            .or_else(|_| read(&mut cargo(&["metadata", "--format-version", "1", "--locked"])))?,
-    )?;
+    let metadata = read(&mut cargo(&["metadata", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
     let mut findings = rooms::check(&metadata);
     let allowed = fs::read_to_string(root().join("deny.toml")).context("read `deny.toml`")?;
     findings.extend(rooms::check_licences(&metadata, &allowed));
