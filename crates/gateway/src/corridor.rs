@@ -88,7 +88,9 @@ impl Drop for Waiting<'_> {
 /// Everything after the body. Owns all it needs, so that it can go on without its client.
 async fn answer(gateway: Gateway, entered: Entered, body: Bytes, finish: Finish) -> Closed<Reply> {
     let limits = &gateway.shared.settings.limits;
-    let inbound = match Inbound::read(&entered.head().headers, &body, limits) {
+    let read = legacy::negotiated(&gateway, &entered)
+        .and_then(|negotiated| Inbound::read(&entered.head().headers, negotiated, &body, limits));
+    let inbound = match read {
         Ok(inbound) => inbound,
         Err(reply) => return entered.refuse(&gateway, reply),
     };

@@ -123,6 +123,31 @@ pub(crate) fn admit(
     admitted.map(drop).map_err(|none| none.reply(id))
 }
 
+/// The version of a request that names its session and no version: the one that was negotiated, as 2025-06-18 allows.
+/// `None` for a request without a session.
+///
+/// # Errors
+/// 404 for a session that is not this caller's.
+pub(crate) fn negotiated(gateway: &Gateway, entered: &Entered) -> Result<Option<LegacyVersion>, Reply> {
+    let headers = &entered.head().headers;
+    if headers.contains_key(PROTOCOL_VERSION) || !headers.contains_key(SESSION_ID) {
+        return Ok(None);
+    }
+    let found = find(gateway, entered, &[LegacyVersion::V2025_11_25, LegacyVersion::V2025_06_18]);
+    found.map(|(version, _)| Some(version)).ok_or_else(|| NoSession::NotFound.reply(None))
+}
+
+/// The session of a request, in one of these versions.
+fn find(gateway: &Gateway, entered: &Entered, versions: &[LegacyVersion]) -> Option<(LegacyVersion, Digest)> {
+    let live = gateway.live();
+    let headers = &entered.head().headers;
+    versions.iter().find_map(|version| {
+        let bound = Bound::new(entered.place().slug(), entered.caller(), *version);
+        let admitted = gateway.shared.sessions.admit(live.keys(), &bound, headers, live.clock().now());
+        admitted.ok().map(|name| (*version, name))
+    })
+}
+
 /// A `DELETE`: ends a legacy session. There is nothing else to delete.
 pub(crate) async fn end(gateway: &Gateway, entered: Entered) -> Closed<Reply> {
     let headers = &entered.head().headers;
@@ -139,15 +164,10 @@ pub(crate) async fn end(gateway: &Gateway, entered: Entered) -> Closed<Reply> {
         Ok(opened) => opened,
         Err(closed) => return closed,
     };
-    let live = gateway.live();
-    let sessions = &gateway.shared.sessions;
-    let found = versions.iter().find_map(|version| {
-        let bound = Bound::new(entered.place().slug(), entered.caller(), *version);
-        sessions.admit(live.keys(), &bound, headers, live.clock().now()).ok()
-    });
+    let found = find(gateway, &entered, versions);
     let reply = match found {
-        Some(name) => {
-            sessions.ended.insert(name, ());
+        Some((_, name)) => {
+            gateway.shared.sessions.ended.insert(name, ());
             Reply::empty(StatusCode::NO_CONTENT, "session_ended")
         }
         None if headers.contains_key(SESSION_ID) => NoSession::NotFound.reply(None),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ambit_mcp::{
     Id, RpcError,
-    era::{self, Era},
+    era::{self, Era, LegacyVersion},
     headers,
     strict::{self, Limits, Message, StrictError},
 };
@@ -93,15 +93,21 @@ pub(crate) struct Inbound<'a> {
 }
 
 impl<'a> Inbound<'a> {
-    /// Reads a message.
+    /// Reads a message. `negotiated` is the version of its session, where its headers name none.
     ///
     /// # Errors
     /// The answer, with the id where one could be read.
-    pub(crate) fn read(headers: &HeaderMap, body: &'a [u8], limits: &Limits) -> Result<Self, Reply> {
+    pub(crate) fn read(
+        headers: &HeaderMap,
+        negotiated: Option<LegacyVersion>,
+        body: &'a [u8],
+        limits: &Limits,
+    ) -> Result<Self, Reply> {
         let message = strict::parse(body, limits)
             .map_err(|refusal| Reply::error(&refusal.error.to_rpc(), refusal.id, reason(&refusal.error)))?;
         let id = id_of(&message);
-        let era = headers::protocol_version(headers).and_then(|header| era::decide(header, &message));
+        let named = headers::protocol_version(headers).map(|named| named.or(negotiated.map(LegacyVersion::as_str)));
+        let era = named.and_then(|named| era::decide(named, &message));
         let era = era.map_err(|error| Reply::error(&error.to_rpc(), id, "no_era"))?;
         headers::agree(era, headers, &message).map_err(|error| Reply::error(&error.to_rpc(), id, "header_mismatch"))?;
         let method = match (&message, era) {
@@ -189,14 +195,13 @@ fn too_long(limits: &Limits) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ambit_mcp::era::LegacyVersion;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
     fn read(pairs: &[(&'static str, &'static str)], body: &str) -> Result<(Era, Method), (u16, &'static str)> {
-        match Inbound::read(&headers(pairs), body.as_bytes(), &Limits::default()) {
+        match Inbound::read(&headers(pairs), None, body.as_bytes(), &Limits::default()) {
             Ok(inbound) => Ok((inbound.era(), inbound.method())),
             Err(reply) => Err((reply.status.as_u16(), reply.note.result)),
         }

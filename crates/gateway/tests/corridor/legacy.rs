@@ -117,3 +117,26 @@ async fn a_modern_request_never_gets_a_session() {
     let missing = room.send(legacy(&room.alice(), None, "initialize", None)).await;
     assert_eq!(missing.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_session_says_its_version_where_the_header_is_left_out() {
+    let room = Room::new().await;
+    let token = room.alice();
+    let session = room.session(&token).await;
+    let unversioned = |session: &str, method: &str| {
+        let mut request = legacy(&token, Some(session), method, None);
+        request.headers_mut().remove("mcp-protocol-version");
+        request
+    };
+    assert_eq!(room.send(unversioned(&session, "ping")).await.status, StatusCode::OK);
+    assert_eq!(room.send(unversioned(&session, "notifications/initialized")).await.status, StatusCode::ACCEPTED);
+    assert_eq!(room.send(unversioned("forged", "ping")).await.status, StatusCode::NOT_FOUND);
+    let mut neither = unversioned(&session, "ping");
+    neither.headers_mut().remove("mcp-session-id");
+    assert_eq!(room.send(neither).await.error_code(), -32020);
+    // It makes no modern request of a legacy one.
+    let mut modern = crate::room::modern("/mcp", &token, "tools/list", json!({}));
+    modern.headers_mut().remove("mcp-protocol-version");
+    modern.headers_mut().insert("mcp-session-id", session.parse().unwrap());
+    assert_eq!(room.send(modern).await.error_code(), -32020);
+}
