@@ -174,6 +174,10 @@ impl Live {
     /// [`LiveError`]; the old tools stay.
     pub async fn replace_server(&self, server: Arc<ServerCatalogue>) -> Result<Arc<Snapshot>, LiveError> {
         let mut inputs = self.shared.inputs.lock().await;
+        if !inputs.deployment.servers.get(&server.slug).is_some_and(|declared| server.is_of(declared)) {
+            // A reload came in between: what was read belongs to a declaration that is gone.
+            return Ok(self.current());
+        }
         if let Some(known) = inputs.servers.get(&server.slug)
             && known.says_the_same(&server)
         {

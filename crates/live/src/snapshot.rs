@@ -74,8 +74,7 @@ impl Snapshot {
     /// Builds the snapshot of some inputs, with the rules of the one before.
     pub(crate) fn build(inputs: &Inputs, revision: u64, before: Option<&Judge>) -> Result<Self, SnapshotError> {
         let deployment = &inputs.deployment;
-        let declared = |slug: &ServerSlug| deployment.servers.contains_key(slug);
-        let servers: Vec<_> = inputs.servers.values().filter(|server| declared(&server.slug)).cloned().collect();
+        let servers = usable(inputs);
         let catalogue = Catalogue::build(deployment, &servers, &inputs.lock);
         let input = judge_input(inputs, &catalogue, revision);
         let judge = match before {
@@ -105,6 +104,19 @@ impl Snapshot {
         let at = *self.by_path.get(path)?;
         Some((EndpointIndex(u32::try_from(at).ok()?), self.catalogue.endpoints().get(at)?))
     }
+}
+
+/// The servers as declared now. One that was only read under another declaration has no tools until it is read again.
+fn usable(inputs: &Inputs) -> Vec<Arc<ServerCatalogue>> {
+    let declared = inputs.servers.values().filter_map(|read| Some((read, inputs.deployment.servers.get(&read.slug)?)));
+    let usable = declared.map(|(read, server)| {
+        if read.is_of(server) {
+            return Arc::clone(read);
+        }
+        let problem = "its declaration has changed and it was not read since".to_owned();
+        Arc::new(ServerCatalogue::failed(read.slug.clone(), problem, read.read_at()))
+    });
+    usable.collect()
 }
 
 /// The judge's number of a catalogue position.

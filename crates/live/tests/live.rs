@@ -276,6 +276,32 @@ async fn a_changed_definition_hides_that_tool_alone_and_the_same_again_changes_n
 }
 
 #[tokio::test]
+async fn what_was_read_under_another_declaration_is_not_published() {
+    let Fixture { live, store, server, directory: _directory } = fixture().await;
+    let mut tx = store.begin().await.unwrap();
+    grants::insert(&mut tx, &grant(), "operator:test", NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    live.refresh().await.unwrap();
+    // A listing that was asked for before a reload comes back after it.
+    let late = catalogue(&server, &DOCUMENT.replace("List things", "List all things"));
+    let moved = Server {
+        upstream: Upstream::OpenApi {
+            document: DocumentSource::File("x".into()),
+            base_url: Some("https://new.example".into()),
+        },
+        ..server.clone()
+    };
+    let snapshot = live.current();
+    let known = live.servers().await.into_values().collect();
+    live.reload(deployment(&moved), Lock::default(), known, Spendables::default()).await.unwrap();
+    assert!(live.current().catalogue.entries().is_empty(), "the old tools are not the new server's");
+    let after = live.current().revision;
+    live.replace_server(late).await.unwrap();
+    assert_eq!(live.current().revision, after);
+    assert!(!snapshot.catalogue.entries().is_empty());
+}
+
+#[tokio::test]
 async fn every_snapshot_is_announced_and_acts_are_kept() {
     let Fixture { live, directory, .. } = fixture().await;
     let recorder = live.recorder();

@@ -15,6 +15,9 @@ pub struct ClientSecrets {
     current: Arc<ArcSwap<HashMap<SecretRef, Secret>>>,
 }
 
+/// Secrets that were read and are not in use yet.
+pub struct Known(HashMap<SecretRef, Secret>);
+
 impl fmt::Debug for ClientSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientSecrets").finish_non_exhaustive()
@@ -30,13 +33,17 @@ impl ClientSecrets {
         Ok(Self { current: Arc::new(ArcSwap::from_pointee(read(resolved)?)) })
     }
 
-    /// Reads them again.
+    /// Reads them without using them.
     ///
     /// # Errors
-    /// As [`ClientSecrets::read`]; the old ones stay.
-    pub fn reread(&self, resolved: &Resolved) -> anyhow::Result<()> {
-        self.current.store(Arc::new(read(resolved)?));
-        Ok(())
+    /// As [`ClientSecrets::read`].
+    pub fn resolve(resolved: &Resolved) -> anyhow::Result<Known> {
+        read(resolved).map(Known)
+    }
+
+    /// Uses what was read.
+    pub fn replace(&self, known: Known) {
+        self.current.store(Arc::new(known.0));
     }
 
     /// As the authorization server asks for them.

@@ -1,11 +1,15 @@
 //! Reload: the configuration and the lock file are read again and swapped as a whole, or the old ones stay and the reason is
 //! said. What belongs to the process itself (socket, store, data directory, outgoing rules) needs a restart and says so.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ambit_identity::jwks::Jwks;
 use ambit_live::{Live, catalogue::ServerCatalogue};
-use ambit_store::nodes;
+use ambit_model::{
+    ids::ServerSlug,
+    server::{DocumentSource, Upstream},
+};
+use ambit_store::{StoreError, Tx, nodes};
 use tokio::sync::Mutex;
 
 use super::{client_secrets::ClientSecrets, pinned};
@@ -65,12 +69,17 @@ impl Reloader {
         let credentials = config::secrets::spendables(&next).map_err(|errors| errors.to_string())?;
         let read = catalogues::read_all(next.deployment.servers.values(), sources, &credentials, now).await;
         let known = live.servers().await;
-        let servers = read.into_iter().map(|server| keep_known(server, &known)).collect();
-        client_secrets.reread(&next).map_err(|error| format!("{error:#}"))?;
-        apply(live, &next).await?;
+        unreadable(&next, &read)?;
+        let servers = read.into_iter().map(|server| keep_known(server, &known, &next)).collect();
+        let secrets = ClientSecrets::resolve(&next).map_err(|error| format!("{error:#}"))?;
+        let applied = applied(live, &next).await?;
         live.reload(next.deployment.clone(), next.lock.clone(), servers, credentials)
             .await
             .map_err(|error| error.to_string())?;
+        client_secrets.replace(secrets);
+        if let Err(error) = applied.commit().await {
+            tracing::warn!(%error, "the store did not take note of the configuration: other nodes start with the old one");
+        }
         pinned::keep(live, &next.lock).await;
         jwks.follow(&next.deployment);
         sources.mcp.retain(|slug| next.deployment.servers.contains_key(slug)).await;
@@ -103,24 +112,41 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
     }
 }
 
-/// A server that cannot be read at the moment keeps the tools it had: health never changes a list.
+/// A document on disk is part of what is reloaded: one that cannot be used is a reason to keep everything as it was.
+fn unreadable(next: &Resolved, read: &[Arc<ServerCatalogue>]) -> Result<(), String> {
+    let in_a_file = |server: &ServerCatalogue| {
+        let declared = next.deployment.servers.get(&server.slug).map(|server| &server.upstream);
+        matches!(declared, Some(Upstream::OpenApi { document: DocumentSource::File(_), .. }))
+    };
+    let broken = read.iter().filter(|server| in_a_file(server));
+    let broken: Vec<_> = broken
+        .filter_map(|server| server.problem.as_ref().map(|problem| format!("`servers.{}`: {problem}", server.slug)))
+        .collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("\n")) }
+}
+
+/// A server that cannot be reached at the moment keeps the tools it had, because health never changes a list; but only if
+/// it is declared as it was, because what was read elsewhere says nothing about the new address.
 fn keep_known(
     read: Arc<ServerCatalogue>,
-    known: &std::collections::BTreeMap<ambit_model::ids::ServerSlug, Arc<ServerCatalogue>>,
+    known: &BTreeMap<ServerSlug, Arc<ServerCatalogue>>,
+    next: &Resolved,
 ) -> Arc<ServerCatalogue> {
+    let declared = next.deployment.servers.get(&read.slug);
     match known.get(&read.slug) {
-        Some(known) if read.problem.is_some() && known.problem.is_none() => Arc::clone(known),
+        Some(known) if read.problem.is_some() && declared.is_some_and(|server| known.is_of(server)) => Arc::clone(known),
         Some(_) | None => read,
     }
 }
 
-/// Says in the store which configuration counts now. Other nodes that start with another one refuse to.
-async fn apply(live: &Live, next: &Resolved) -> Result<(), String> {
+/// The transaction that says which configuration counts, to be committed once it does. Other nodes that start with another
+/// one refuse to.
+async fn applied(live: &Live, next: &Resolved) -> Result<Tx, String> {
     let digest = next.deployment.digest;
     let applied = async {
         let mut tx = live.store().begin().await?;
         nodes::apply_config(&mut tx, &digest, "reload", live.clock().now()).await?;
-        tx.commit().await
+        Ok::<_, StoreError>(tx)
     };
-    applied.await.map(drop).map_err(|error| format!("the store cannot take the configuration: {error}"))
+    applied.await.map_err(|error| format!("the store cannot take the configuration: {error}"))
 }

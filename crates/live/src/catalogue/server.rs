@@ -33,6 +33,8 @@ pub struct ServerCatalogue {
     pub base_url: Option<BaseUrl>,
     /// Why there are no tools, if reading failed.
     pub problem: Option<String>,
+    /// The declaration it was read under: its address, its overrides. None where nothing could be read.
+    read_as: Option<Box<Server>>,
     /// When it was last read and found to say this.
     read_at: AtomicI64,
 }
@@ -78,6 +80,7 @@ impl ServerCatalogue {
             left_out: Vec::new(),
             base_url: None,
             problem: Some(problem),
+            read_as: None,
             read_at: read_at.into(),
         }
     }
@@ -94,6 +97,7 @@ impl ServerCatalogue {
                 .collect(),
             base_url: Some(base_url),
             problem: None,
+            read_as: Some(Box::new(server.clone())),
             read_at: read_at.into(),
         };
         for operation in &compiled.tools {
@@ -121,6 +125,7 @@ impl ServerCatalogue {
             left_out: Vec::new(),
             base_url: None,
             problem: None,
+            read_as: Some(Box::new(server.clone())),
             read_at: read_at.into(),
         };
         for tool in listed {
@@ -213,6 +218,12 @@ fn shown_rest(rest: Value) -> Value {
 }
 
 impl ServerCatalogue {
+    /// Whether it was read under this very declaration. What was read under another may come from another address and hold
+    /// effects that its owner has corrected since, so it must not be used.
+    pub fn is_of(&self, server: &Server) -> bool {
+        self.slug == server.slug && self.read_as.as_deref().is_none_or(|read_as| read_as == server)
+    }
+
     /// When it was last read and found to say this.
     pub fn read_at(&self) -> Millis {
         self.read_at.load(Ordering::Relaxed)
@@ -226,6 +237,7 @@ impl ServerCatalogue {
     /// Whether another reading makes no difference to anything but the time.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.slug == other.slug
+            && self.read_as == other.read_as
             && self.problem == other.problem
             && self.base_url == other.base_url
             && self.left_out == other.left_out
