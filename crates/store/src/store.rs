@@ -118,14 +118,20 @@ impl Store {
         Ok(revision)
     }
 
-    /// Closes all connections after the calls under way. Later calls are [`StoreError::Unavailable`].
+    /// Closes all connections after the calls under way. Later calls are [`StoreError::Unavailable`]. A store that has fallen
+    /// silent is not waited for: what was committed is committed.
     pub async fn close(&self) {
-        match &self.shared.pool {
-            Pool::Sqlite { writer, reader } => {
-                reader.close().await;
-                writer.close().await;
+        let closing = async {
+            match &self.shared.pool {
+                Pool::Sqlite { writer, reader } => {
+                    reader.close().await;
+                    writer.close().await;
+                }
+                Pool::Postgres(pool) => pool.close().await,
             }
-            Pool::Postgres(pool) => pool.close().await,
+        };
+        if tokio::time::timeout(CALL_DEADLINE, closing).await.is_err() {
+            tracing::warn!("the store did not answer while it was closed; its connections are cut off");
         }
     }
 
