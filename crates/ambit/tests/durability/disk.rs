@@ -1,16 +1,19 @@
 //! A disk that is full, and one that fails: nothing runs that cannot be written down, the probes turn red, what was
 //! acknowledged stays, and what comes back by itself is only what can be trusted again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use ambit::serve::Start;
 use ambit_testkit::app::{Answer, TestApp};
 use ambit_trail::testing::{FaultFiles, Unsynced};
+use http::{Request, header};
+use http_body_util::Full;
 
 use crate::{
     api::Api,
     person::{Person, is_done, write_name},
     records::Records,
-    world::{Ground, eventually, eventually_so, get},
+    world::{Ground, HOST, SEGMENT, eventually, eventually_so, get},
 };
 
 async fn probes(app: &TestApp) -> (u16, u16) {
@@ -21,6 +24,13 @@ fn is_refused(answer: &Answer) -> bool {
     answer.status == 503
         && answer.header("retry-after").parse::<u64>().is_ok()
         && answer.json()["error"]["code"].is_i64()
+}
+
+async fn post(app: &TestApp, path: &str, json: &'static str) -> Answer {
+    let request = Request::post(format!("{}{path}", app.url()))
+        .header(header::HOST, HOST)
+        .header(header::CONTENT_TYPE, "application/json");
+    app.web().send(request.body(Full::from(json)).unwrap()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,6 +58,14 @@ async fn a_full_disk_refuses_everything_until_there_is_room() {
     assert!(is_refused(&read), "{read:?}");
     assert!(is_refused(&alice.list().await.unwrap()), "not even a list");
     assert_eq!(probes(&app).await, (503, 503));
+    let block = ["block", "user", "alice", "--reason", "incident"];
+    let (code, out, err) = app.ambit(&block).await;
+    assert!(
+        code == 1 && err.contains("could not be recorded"),
+        "an act that is not recorded does not count: {out}{err}"
+    );
+    let registered = post(&app, "/as/default/register", r#"{"redirect_uris":["https://a.example/cb"]}"#).await;
+    assert_eq!(registered.status, 503, "{registered:?}");
     assert_eq!(api.writes().len() as u64, number, "what was refused was not sent");
     assert!(!api.seen().iter().any(|line| line.contains("r-9000")));
 
@@ -63,6 +81,27 @@ async fn a_full_disk_refuses_everything_until_there_is_room() {
     assert_eq!(api.writes().get(&write_name(10_000)), Some(&1));
     app.stop().await.unwrap();
     assert!(Records::read(disk.crash(Unsynced::Dropped), &ground.trail()).unknown().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_starts_on_a_disk_that_takes_nothing() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    for (what, disk) in [("full", FaultFiles::new()), ("failing", FaultFiles::new())] {
+        if what == "full" {
+            disk.limit_space(Some(0));
+        } else {
+            disk.fail_syncs(true);
+        }
+        let start = Start { files: Arc::new(disk.clone()), segment_bytes: Some(SEGMENT), ..Start::default() };
+        let refused = ground.with(start).await.unwrap_err().to_string();
+        assert!(refused.contains("data/trail"), "{what}: {refused}");
+        disk.limit_space(None);
+        disk.fail_syncs(false);
+        let app = ground.on(&disk).await;
+        assert_eq!(probes(&app).await, (200, 200), "{what}");
+        app.stop().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

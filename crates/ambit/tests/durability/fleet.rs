@@ -1,7 +1,11 @@
 //! Two nodes on one store: what an operator does at one counts at the other, tokens and sessions of one are good at the
 //! other, each keeps a trail of its own, and a node that would decide differently does not start.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt as _, symlink},
+    time::Duration,
+};
 
 use ambit::serve::Start;
 use ambit_store::testing;
@@ -17,22 +21,12 @@ use crate::{
 async fn node(api: &Api, store: &str, name: &str, keys_of: Option<&Ground>) -> Ground {
     let ground = Ground::new(api, &format!("store = \"{store}\""), &format!("[trail]\nnode = \"{name}\"\n")).await;
     if let Some(first) = keys_of {
-        copy_keys(&first.directory.path().join("data/keys"), &ground.directory.path().join("data/keys"));
+        let data = ground.directory.path().join("data");
+        fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+        // As a directory that every node has mounted.
+        symlink(first.directory.path().join("data/keys"), data.join("keys")).unwrap();
     }
     ground
-}
-
-fn copy_keys(from: &Path, to: &Path) {
-    fs::DirBuilder::new().mode(0o700).recursive(true).create(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let there = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_keys(&entry.path(), &there);
-        } else {
-            fs::copy(entry.path(), there).unwrap();
-        }
-    }
 }
 
 async fn start(ground: &Ground) -> TestApp {

@@ -57,6 +57,13 @@ impl Process {
         Self { child, address, _says: says }
     }
 
+    /// Asks it to stop, and waits until it has; whether it says that all went well.
+    fn terminate(mut self) -> bool {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().success()
+    }
+
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -139,6 +146,38 @@ async fn nothing_answered_is_missing_and_nothing_is_sent_twice_after_a_kill() {
         let (code, out, err) = command(&args).await;
         assert_eq!((code, out.contains("verified")), (0, true), "{out}{err}");
     }
+    let complaints = fs::read_to_string(&log).unwrap();
+    assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asked_to_stop_it_finishes_what_runs_and_leaves_nothing_open() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    let inside = |name: &str| ground.directory.path().join(name);
+    let (config, log) = (inside("ambit.toml"), inside("log"));
+    let process = Process::start(&config, &log);
+    eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
+
+    let second = Command::new(env!("CARGO_BIN_EXE_ambit")).args(["serve", "--config"]).arg(&config).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(!second.status.success() && said.contains("another"), "one directory, one process: {said}");
+
+    let load = Load::start(&alice(&process, text(&config)).await, 0);
+    load.until(CALLS).await;
+    assert!(tokio::task::spawn_blocking(move || process.terminate()).await.unwrap());
+    let (acknowledged, _) = load.stop().await;
+    let records = Records::read(Disk, &ground.trail());
+    let (_, ended) = records.traces();
+    for number in acknowledged.writes.iter().chain(&acknowledged.reads) {
+        assert!(ended.contains(trace_id(*number).as_str()), "answered and not there: {number}");
+    }
+    assert!(records.unknown().is_empty());
+    let sent: usize = api.writes().values().sum();
+    let carried_out = records.of("outcome").filter(|outcome| outcome["executed"] == "yes").count();
+    assert!(carried_out >= acknowledged.len() && sent >= acknowledged.writes.len());
+    // Nobody was told that a write failed which was carried out.
+    assert_eq!(sent, acknowledged.writes.len(), "every write that was sent was answered");
     let complaints = fs::read_to_string(&log).unwrap();
     assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
 }

@@ -5,7 +5,32 @@ use std::time::Duration;
 
 use ambit_trail::testing::{FaultFiles, Unsynced};
 
-use crate::{api::Api, person::Person, records::Records, world::Ground};
+use crate::{
+    api::Api,
+    person::Person,
+    records::Records,
+    world::{Ground, eventually},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_before_the_dispatch_leaves_a_record_that_is_true() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    let disk = FaultFiles::new();
+    let app = ground.on(&disk).await;
+    let alice = Person::alice(&app);
+    disk.hold_syncs(true);
+    let leaving = tokio::spawn(async move { alice.write(1).await });
+    eventually("the intent is written", || Records::read(disk.clone(), &ground.trail()).intent(1).is_some()).await;
+    leaving.abort();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    disk.hold_syncs(false);
+    app.stop().await.unwrap();
+    let records = Records::read(disk.crash(Unsynced::Dropped), &ground.trail());
+    let outcome = records.outcome(1).unwrap();
+    let was_sent = !api.seen().is_empty();
+    assert_eq!(outcome["executed"], if was_sent { "yes" } else { "no" }, "{outcome}");
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_for_a_write_whose_client_has_left() {

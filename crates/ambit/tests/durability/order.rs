@@ -1,7 +1,7 @@
 //! The order of things, seen with a disk whose syncs wait: first the intent is on the disk, then the write is sent; first the
 //! outcome is on the disk, then it is answered. A read waits only where configuration says so.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use ambit_testkit::app::Answer;
 use ambit_trail::testing::FaultFiles;
@@ -55,6 +55,33 @@ async fn a_write_is_sent_after_its_intent_and_answered_after_its_outcome_is_on_t
     assert!(!waiting.is_finished(), "the write is not answered before its outcome is on the disk");
     disk.hold_syncs(false);
     assert!(is_done(&waiting.await.unwrap().unwrap()));
+    app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_of_an_operator_counts_after_its_record_is_on_the_disk() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    let disk = FaultFiles::new();
+    let app = ground.on(&disk).await;
+    let alice = Person::alice(&app);
+    disk.hold_syncs(true);
+    let is_done_with = Cell::new(false);
+    let block = async {
+        let (code, out, err) = app.ambit(&["block", "tool", "things/get-thing", "--reason", "incident"]).await;
+        is_done_with.set(true);
+        assert_eq!(code, 0, "{out}{err}");
+    };
+    let watch = async {
+        let is_written = || Records::read(disk.clone(), &ground.trail()).of("act").any(|act| act["act"] == "block");
+        eventually("the act is written", is_written).await;
+        tokio::time::sleep(A_WHILE).await;
+        assert!(!is_done_with.get());
+        assert!(is_done(&alice.read(1).await.unwrap()), "it does not count yet");
+        disk.hold_syncs(false);
+    };
+    tokio::join!(block, watch);
+    assert_eq!(alice.read(2).await.unwrap().json()["error"]["code"], -32602);
     app.stop().await.unwrap();
 }
 
