@@ -15,6 +15,7 @@ mod crash;
 mod disk;
 mod evidence;
 mod fleet;
+mod hang;
 mod kill;
 mod leaving;
 mod order;

@@ -14,7 +14,7 @@ use crate::{
     world::{Ground, HOST, eventually_so, get},
 };
 
-async fn ask(app: &TestApp, method: &str, path: &str, content_type: &str, body: &'static str) -> Answer {
+pub async fn ask(app: &TestApp, method: &str, path: &str, content_type: &str, body: &'static str) -> Answer {
     let request = Request::builder()
         .method(method)
         .uri(format!("{}{path}", app.url()))
@@ -28,7 +28,7 @@ const AUTHORIZE: &str = "/as/default/authorize?response_type=code&client_id=some
                          &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
 /// Everything of the authorization server that needs the store.
-const NEEDS_THE_STORE: [(&str, &str, &str, &str); 5] = [
+pub const NEEDS_THE_STORE: [(&str, &str, &str, &str); 5] = [
     ("GET", AUTHORIZE, FORM, ""),
     ("POST", "/as/default/token", FORM, "grant_type=refresh_token&client_id=somebody&refresh_token=x"),
     ("POST", "/as/default/revoke", FORM, "client_id=somebody&token=x"),
@@ -60,7 +60,7 @@ impl Form {
     }
 }
 
-fn is_told_when_to_come_back(answer: &Answer) -> bool {
+pub fn is_told_when_to_come_back(answer: &Answer) -> bool {
     answer.status == 503 && answer.header("retry-after").parse::<u64>().is_ok()
 }
 
