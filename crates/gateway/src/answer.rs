@@ -10,7 +10,7 @@ use ambit_mcp::{Id, RpcError, era::Era, reply};
 use ambit_model::event::Executed;
 use http::{
     HeaderName, HeaderValue, StatusCode,
-    header::{ALLOW, RETRY_AFTER},
+    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 /// An answer.
@@ -102,11 +102,13 @@ impl Reply {
         Self::error(&RpcError::unavailable(message), id, result)
     }
 
-    /// HTTP 429: this source was refused too often to be told why each time.
-    pub(crate) fn slow_down(wait: Duration) -> Self {
+    /// HTTP 429 in place of a refusal: this source was refused too often to be told why each time.
+    pub(crate) fn slow_down(wait: Duration, refused: Self) -> Self {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let error = RpcError::rate_limited("too many refused requests from this network: wait", millis);
-        Self::error(&error, None, "rate_limited").with(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)))
+        let told = Self::error(&error, None, "rate_limited").with(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+        // The way to get in stays part of the answer.
+        refused.headers.into_iter().filter(|(name, _)| name == WWW_AUTHENTICATE).fold(told, |told, (name, value)| told.with(name, value))
     }
 
     /// The same with a header.

@@ -49,7 +49,7 @@ impl Entered {
 
     /// Refuses it although somebody sent it: it was no message, so there is nothing to judge.
     pub(crate) fn refuse(&self, gateway: &Gateway, reply: Reply) -> Closed<Reply> {
-        trail::refuse_early(gateway, self.place.slug(), self.source, reply)
+        trail::refuse_known(gateway, self.place.slug(), self.source, reply)
     }
 
     /// The same request on another snapshot.

@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
-use ambit_identity::caller::Caller;
+use ambit_identity::{authenticate::AuthFailure, caller::Caller};
 use ambit_live::{
     catalogue::PublishedTool,
     recorder::{Appended, Durability, IndexKeys, Open},
@@ -41,15 +41,28 @@ impl<T> Closed<T> {
 }
 
 /// Refuses a request of nobody in particular: counted under its source prefix and reason, and told to wait if there were
-/// too many.
+/// too many. Whoever brings no token at all is always told where to get one: the answer costs next to nothing, and without it
+/// one client that goes on and on would keep a whole network from logging in.
 pub(crate) fn refuse_early(gateway: &Gateway, endpoint: &str, source: IpAddr, reply: Reply) -> Closed<Reply> {
-    let reason = reply.note.result;
-    gateway.live().recorder().refused_early(endpoint, source, reason);
-    gateway.shared.metrics.refused(reason);
+    count_refusal(gateway, endpoint, source, &reply);
+    if reply.note.result == AuthFailure::Absent.reason() {
+        return Closed(reply);
+    }
     Closed(match gateway.shared.throttle.count(source) {
         Ok(()) => reply,
-        Err(wait) => Reply::slow_down(wait),
+        Err(wait) => Reply::slow_down(wait, reply),
     })
+}
+
+/// Refuses what a verified caller sent and what is no message. It is not held against its neighbours.
+pub(crate) fn refuse_known(gateway: &Gateway, endpoint: &str, source: IpAddr, reply: Reply) -> Closed<Reply> {
+    count_refusal(gateway, endpoint, source, &reply);
+    Closed(reply)
+}
+
+fn count_refusal(gateway: &Gateway, endpoint: &str, source: IpAddr, reply: &Reply) {
+    gateway.live().recorder().refused_early(endpoint, source, reply.note.result);
+    gateway.shared.metrics.refused(reply.note.result);
 }
 
 /// A request whose record is open. Dropping it closes the record.
