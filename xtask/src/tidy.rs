@@ -2,10 +2,12 @@
 //!
 //! It reads the manifests and the sources as text; it does not build anything.
 
+mod links;
 mod rooms;
 mod sources;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::shell::{cargo, read, root};
+use crate::shell::{cargo, command, read, root};
 
 /// One broken rule: where, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +44,7 @@ pub fn run() -> Result<bool> {
             long.push(format!("{lines:>5} lines  {shown}"));
         }
     }
+    findings.extend(links::check(&pages()?, |path| root().join(path).exists()));
     for finding in &findings {
         println!("{}: {}", finding.place, finding.rule);
     }
@@ -50,6 +53,16 @@ pub fn run() -> Result<bool> {
     }
     println!("tidy: {} findings", findings.len());
     Ok(findings.is_empty())
+}
+
+/// The repository's own pages, by their path from its root.
+fn pages() -> Result<BTreeMap<PathBuf, String>> {
+    let listed = read(command("git").args(["ls-files", "*.md"]))?;
+    let pages = listed.lines().filter(|page| root().join(page).exists()).map(|page| {
+        let text = fs::read_to_string(root().join(page)).with_context(|| format!("read `{page}`"))?;
+        Ok((PathBuf::from(page), text))
+    });
+    pages.collect()
 }
 
 /// Every Rust file below a folder, in order.
