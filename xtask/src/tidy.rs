@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::shell::{cargo, command, read, root};
+use crate::shell::{cargo, read, root};
 
 /// One broken rule: where, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,14 +55,22 @@ pub fn run() -> Result<bool> {
     Ok(findings.is_empty())
 }
 
-/// The repository's own pages, by their path from its root.
+/// The repository's own pages, by their path from its root: those at the top, and all of `docs` and `examples`.
 fn pages() -> Result<BTreeMap<PathBuf, String>> {
-    let listed = read(command("git").args(["ls-files", "*.md"]))?;
-    let pages = listed.lines().filter(|page| root().join(page).exists()).map(|page| {
-        let text = fs::read_to_string(root().join(page)).with_context(|| format!("read `{page}`"))?;
-        Ok((PathBuf::from(page), text))
-    });
-    pages.collect()
+    let mut folders = vec![root(), root().join("docs"), root().join("examples")];
+    let mut pages = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("read `{}`", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.extend((folder != root()).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
+                pages.insert(path.strip_prefix(root()).unwrap_or(&path).to_owned(), text);
+            }
+        }
+    }
+    Ok(pages)
 }
 
 /// Every Rust file below a folder, in order.
