@@ -202,9 +202,16 @@ impl CatchUp {
 /// One bundle of records that follow each other in one segment.
 fn make_bundle(node: &str, entries: &[Entry]) -> Option<(BundleRef, BTreeSet<(KeyKind, String)>)> {
     let (first, last) = (entries.first()?, entries.last()?);
+    // Borrowed while they are gathered: a bundle has few distinct values and many records.
     let mut keys = BTreeSet::new();
+    let mut before: Option<&Keys> = None;
     for entry in entries {
         let own = &entry.keys;
+        // An outcome mostly follows its intent, with the very same keys.
+        if before.is_some_and(|before| before.is_same(own)) {
+            continue;
+        }
+        before = Some(own);
         for (kind, value) in [
             (KeyKind::Subject, &own.subject),
             (KeyKind::Agent, &own.agent),
@@ -214,7 +221,7 @@ fn make_bundle(node: &str, entries: &[Entry]) -> Option<(BundleRef, BTreeSet<(Ke
             (KeyKind::Decision, &own.decision),
         ] {
             if let Some(value) = value {
-                keys.insert((kind, value.as_ref().to_owned()));
+                keys.insert((kind, value.as_ref()));
             }
         }
     }
@@ -227,7 +234,7 @@ fn make_bundle(node: &str, entries: &[Entry]) -> Option<(BundleRef, BTreeSet<(Ke
         segment: first.segment.as_ref().to_owned(),
         positions: encode_position(first.offset),
     };
-    Some((row, keys))
+    Some((row, keys.into_iter().map(|(kind, value)| (kind, value.to_owned())).collect()))
 }
 
 /// Records of a bundle lie one behind the other: the place of the first says where all are.

@@ -90,6 +90,21 @@ impl Keys {
         Self { endpoint: Some(endpoint.into()), ..self }
     }
 
+    /// Whether these are copies of the very same values. False says nothing.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &Option<Arc<str>>, b: &Option<Arc<str>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same(&self.subject, &other.subject)
+            && same(&self.agent, &other.agent)
+            && same(&self.client, &other.client)
+            && same(&self.tool, &other.tool)
+            && same(&self.endpoint, &other.endpoint)
+            && same(&self.decision, &other.decision)
+    }
+
     /// Whether nothing is known, as of an outcome whose intent was not read.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
