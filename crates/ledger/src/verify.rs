@@ -53,7 +53,8 @@ impl fmt::Display for Finding {
 pub enum Verdict {
     /// Everything fits what is known from elsewhere.
     Verified,
-    /// Everything fits together, and nothing from elsewhere was given to compare it with.
+    /// Everything fits together, and there is nothing from elsewhere to compare it with: none was given, or the trail is so
+    /// young that no checkpoint covers a record.
     SelfConsistentOnly,
     /// Something does not fit.
     Failed,
@@ -97,7 +98,8 @@ impl fmt::Display for Report {
                 write!(f, "verified: {records} records of `{}`, {} covered", self.origin, self.covered)
             }
             Verdict::SelfConsistentOnly => {
-                write!(f, "self-consistent only: {records} records of `{}`; give --key or --checkpoint", self.origin)
+                let missing = if self.covered > 0 { "give --key or --checkpoint" } else { "no checkpoint covers any yet" };
+                write!(f, "self-consistent only: {records} records of `{}`; {missing}", self.origin)
             }
             Verdict::Failed => write!(f, "failed: {records} records of `{}` were read", self.origin),
         }
