@@ -107,8 +107,13 @@ async fn power_cuts(reads: Reads) {
     assert!(is_done(&Person::alice(&restarted).write(next).await.unwrap()));
     assert_eq!(api.seen().len(), before + 1, "a start sends nothing by itself");
     assert!(api.writes().values().all(|count| *count == 1), "{:?}", api.writes());
+    let again = cut.disk.crash(Unsynced::Dropped);
     restarted.stop().await.unwrap();
     verify(&cut, &ground, &key);
+    // The power goes once more, right after the start: what was closed then stays closed, and is closed once.
+    let restarted = ground.on(&again).await;
+    assert_eq!(Records::read(again.clone(), &ground.trail()).unknown().len(), unknown.len());
+    restarted.stop().await.unwrap();
     assert!(Records::read(cut.disk.clone(), &ground.trail()).outcome(next).is_some());
 }
 

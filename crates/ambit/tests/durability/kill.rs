@@ -16,7 +16,7 @@ use ambit_trail::Disk;
 use crate::{
     api::Api,
     load::Load,
-    person::{Person, trace_id},
+    person::{Person, is_done, trace_id},
     records::Records,
     world::{Ground, checkpoint, command, eventually, eventually_so, get, text},
 };
@@ -180,4 +180,28 @@ async fn asked_to_stop_it_finishes_what_runs_and_leaves_nothing_open() {
     assert_eq!(sent, acknowledged.writes.len(), "every write that was sent was answered");
     let complaints = fs::read_to_string(&log).unwrap();
     assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_was_told_is_done_survives_a_kill() {
+    let api = Api::start().await;
+    let ground = Ground::new(&api, "", "").await;
+    let inside = |name: &str| ground.directory.path().join(name);
+    let (config, log) = (inside("ambit.toml"), inside("log"));
+    let process = Process::start(&config, &log);
+    let person = alice(&process, text(&config)).await;
+    assert!(is_done(&person.read(1).await.unwrap()));
+    let block = ["--config", text(&config), "block", "user", "alice", "--reason", "incident"];
+    let (code, out, err) = command(&block).await;
+    process.kill();
+    assert_eq!(code, 0, "{out}{err}");
+
+    let process = Process::start(&config, &log);
+    let there = Person::new(process.address, person.token().to_owned());
+    assert_eq!(there.read(2).await.unwrap().status, 401);
+    let records = Records::read(Disk, &ground.trail());
+    let acts: Vec<_> = records.of("act").filter(|act| act["act"] == "block").collect();
+    assert_eq!(acts.len(), 1, "{acts:?}");
+    assert_eq!((&acts[0]["subject"], &acts[0]["reason"]), (&"user local:alice".into(), &"incident".into()));
+    process.kill();
 }
