@@ -56,8 +56,78 @@ fn without_secrets(body: Vec<u8>, credential: &Spendable) -> Vec<u8> {
                 text = text.replace(spelling.as_ref(), &stand_in(spelling));
             }
         }
+        if let Some(cleaned) = without_escaped(&text, secret.expose()) {
+            tracing::warn!(credential = %credential.id, "an upstream sent back the credential: taken out of the reply");
+            text = cleaned;
+        }
     }
     text.into_bytes()
+}
+
+/// Encoders escape more than JSON asks for: PHP writes `\/`, .NET `\u002B`, and both stand in base64. `None` if no such
+/// spelling is there.
+fn without_escaped(text: &str, secret: &str) -> Option<String> {
+    if secret.len() < SHORTEST || !(text.contains("\\u") || text.contains("\\/")) {
+        return None;
+    }
+    let mut cleaned = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        match spelled(rest, secret) {
+            Some(length) => {
+                cleaned.push_str(text.get(kept..at).unwrap_or_default());
+                cleaned.push_str(&stand_in(secret));
+                at += length;
+                kept = at;
+            }
+            None => at += one_letter(rest),
+        }
+    }
+    (kept > 0).then(|| cleaned + text.get(kept..).unwrap_or_default())
+}
+
+/// How many bytes at the start of a text spell the secret, with whatever escapes, in a string or a string of a string.
+fn spelled(text: &str, secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for wanted in secret.chars() {
+        rest = match rest.strip_prefix(wanted) {
+            // A backslash is itself escaped.
+            Some(after) if wanted != '\\' => after,
+            Some(_) | None => escaped(rest, wanted)?,
+        };
+    }
+    Some(text.len() - rest.len())
+}
+
+/// How many bytes one letter has, or backslashes with what they escape: a match never begins inside of those.
+fn one_letter(text: &str) -> usize {
+    let after = text.trim_start_matches('\\');
+    let backslashes = text.len() - after.len();
+    let letter = after.chars().next().map_or(0, char::len_utf8);
+    match backslashes {
+        0 => letter,
+        even if even % 2 == 0 => even,
+        odd if after.starts_with('u') && after.is_char_boundary(5) => odd + 5,
+        odd => odd + letter,
+    }
+}
+
+/// What follows one escaped character.
+fn escaped(text: &str, wanted: char) -> Option<&str> {
+    let after = text.trim_start_matches('\\');
+    let backslashes = text.len() - after.len();
+    match backslashes {
+        // Those of a backslash: two, or in a string of a string four.
+        2 | 4 if wanted == '\\' => Some(after),
+        1..=3 => match after.strip_prefix('u') {
+            Some(code) => {
+                let unit = u32::from_str_radix(code.get(..4)?, 16).ok()?;
+                (char::from_u32(unit) == Some(wanted)).then(|| code.get(4..)).flatten()
+            }
+            None => after.strip_prefix(wanted).filter(|_| matches!(wanted, '"' | '/')),
+        },
+        _ => None,
+    }
 }
 
 /// A text as it stands between the quotes of a JSON string. Most secrets stand there as they are.
@@ -93,6 +163,28 @@ mod tests {
         assert_eq!(inside_string("plain"), "plain");
         assert_eq!(inside_string(r#"a"b\c"#), r#"a\"b\\c"#);
         assert_eq!(inside_string(&inside_string("a\"b")), r#"a\\\"b"#);
+    }
+
+    #[test]
+    fn escapes_nobody_needs_hide_no_secret() {
+        let secret = "ab/c+d\"e\\f";
+        for spelling in [
+            r#"ab\/c+d\"e\\f"#,
+            r#"ab/c\u002bd\"e\\f"#,
+            r#"ab\u002Fc\u002Bd\u0022e\u005cf"#,
+            r#"ab\\/c+d\\\"e\\\\f"#,
+            r#"ab/c\\u002bd\\\"e\\\\f"#,
+            r#"\u0061b/c+d\"e\\f"#,
+        ] {
+            let cleaned = without_escaped(&format!(r#"{{"a":"x{spelling}y","b":"\/"}}"#), secret).unwrap();
+            assert_eq!(cleaned, r#"{"a":"x[redacted]y","b":"\/"}"#, "{spelling}");
+        }
+        let many = r#"{"a":"\\\\u0061b/c+d\"e\\f","b":"\nab"}"#;
+        let cleaned = without_escaped(many, secret).unwrap_or_else(|| many.to_owned());
+        assert!(serde_json::from_str::<serde_json::Value>(&cleaned).is_ok(), "{cleaned}");
+        for other in [r"ab\/c+e", r"\u", r"ab\/", "ü\\/ab", r"\u00", r"ab\/c\u00ü"] {
+            assert_eq!(without_escaped(other, secret), None, "{other}");
+        }
     }
 
     #[test]

@@ -299,6 +299,16 @@ async fn what_is_spent_downstream_never_comes_back() {
             assert_eq!(answer.status, 200, "a failing upstream is not the gateway's failure: {all}");
         }
     }
+    // Escaped as real encoders escape, though JSON does not ask for it.
+    let escaped = SECRET.replace('-', "\\u002d");
+    peer.instead(move |heard| {
+        let id = heard.json()["id"].clone();
+        let result = format!(r#"{{"content":[{{"type":"text","text":"Bearer {escaped}"}}],"resultType":"complete"}}"#);
+        is_call(heard).then(|| Instead::Json(200, format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)))
+    });
+    let answer = alice.call("peer_get_report", json!({})).await.unwrap();
+    let told = answer.json()["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    assert!(!told.contains(SECRET), "{told}");
     let mut shown = String::new();
     for args in [vec!["tools"], vec!["tools", "--json"], vec!["check"], vec!["audit", "tail", "-n", "100"]] {
         let (_, out, err) = app.ambit(&args).await;
