@@ -4,18 +4,21 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod corridor;
+mod denying;
 mod evidence;
 mod floods;
 mod flow;
 mod headers;
 mod hiding;
 mod issuers;
+mod listing;
 mod operators;
 mod parsing;
 mod pinning;
 mod raw;
 mod reloading;
 mod revoking;
+mod routes;
 mod sessions;
 mod tokens;
 mod upstreams;
