@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use ambit_testkit::app::{Era, TestApp};
+use ambit_testkit::app::{Era, Login, TestApp};
 use serde_json::{Value, json};
 
 use crate::world;
@@ -136,6 +136,67 @@ async fn the_trail_itself_is_verified_and_a_flipped_byte_and_a_cut_tail_are_name
     assert_eq!(code, 1, "{said}");
     fs::write(&segment, &good).unwrap();
     assert_eq!(verify(&[]).await.0, 0);
+}
+
+/// Whoever got in leaves exactly one outcome for each request, whatever came of it; an intent precedes what was sent out.
+#[tokio::test]
+async fn every_request_leaves_one_outcome_and_every_dispatch_an_intent() {
+    let (app, api) = world::start().await;
+    let mut alice = world::person(&app, "alice", "c");
+    let reader = app.login(&Login { client: "c", toolsets: &["things-read"], ..Login::default() }).unwrap();
+    let outcomes = || {
+        let events = app.events().unwrap();
+        events.into_iter().filter(|event| event["event"] == "outcome").collect::<Vec<_>>()
+    };
+    alice.initialize().await.unwrap();
+    assert_eq!(outcomes().len(), 1);
+    let call = |name: &str, arguments: Value| ("tools/call", json!({"name": name, "arguments": arguments}));
+    let asked = [
+        (Era::Modern, ("server/discover", json!({})), "ok"),
+        (Era::Modern, ("tools/list", json!({})), "ok"),
+        (Era::Modern, ("tools/list", json!({"cursor": "x"})), "bad_cursor"),
+        (Era::Modern, ("resources/list", json!({})), "no_such_method"),
+        (Era::Modern, ("tools/call", json!({})), "no_name"),
+        (Era::Modern, call("list-things", json!({})), "ok"),
+        (Era::Modern, call("create-thing", json!({"name": "x"})), "ok"),
+        (Era::Modern, call("create-thing", json!({"name": 1})), "bad_arguments"),
+        (Era::Modern, call("delete-thing", json!({"id": "1"})), "unknown_tool"),
+        (Era::Modern, call("absent", json!({})), "unknown_tool"),
+        (Era::Legacy, ("ping", json!({})), "ok"),
+        (Era::Legacy, ("tools/list", json!({})), "ok"),
+        (Era::Legacy, call("create-thing", json!({"name": "x"})), "ok"),
+        (Era::Legacy, call("absent", json!({})), "unknown_tool"),
+    ];
+    for (known, (era, (method, params), result)) in (1..).zip(asked) {
+        alice.request(era, method, params.clone()).await.unwrap();
+        let now = outcomes();
+        assert_eq!(now.len(), known + 1, "{era:?} {method} {params}");
+        let last = now.last().unwrap();
+        assert_eq!(last["result"], result, "{era:?} {method} {params}: {last}");
+        // Who it was stands in the first event of a request.
+        let of_request = app.events().unwrap().into_iter().find(|event| event["request"] == last["request"]).unwrap();
+        assert_eq!(of_request["who"]["user"], "local:alice", "{of_request}");
+    }
+    reader.call("create-thing", json!({"name": "x"})).await.unwrap();
+    api.answers(500, "{}");
+    alice.call("create-thing", json!({"name": "x"})).await.unwrap();
+    let events = app.events().unwrap();
+    let last = events.last().unwrap();
+    assert_eq!((&last["executed"], &last["upstream_status"]), (&json!("yes"), &json!(500)), "{last}");
+    let scope = events.iter().find(|event| event["decision"]["outcome"] == "needs-scope").unwrap();
+    assert_eq!(scope["executed"], "no");
+    let intents: Vec<&Value> = events.iter().filter(|event| event["event"] == "intent").collect();
+    assert_eq!(intents.len(), api.seen().len());
+    for intent in intents {
+        let outcome =
+            events.iter().find(|event| event["event"] == "outcome" && event["request"] == intent["request"]).unwrap();
+        assert_ne!(outcome["executed"], "no", "{outcome}");
+        for said in ["definition", "effect", "server", "tool"] {
+            assert!(intent["target"][said].is_string(), "{said}: {intent}");
+        }
+        assert!(intent["arguments"].is_string() && intent["decision"]["rules"].is_string(), "{intent}");
+    }
+    app.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -263,3 +263,54 @@ async fn an_issuer_serves_its_own_endpoint() {
     assert_eq!(crossed.status, 400, "{}", crossed.text());
     app.stop().await.unwrap();
 }
+
+/// A login of a person at a client can be ended by its family, which the trail names.
+#[tokio::test]
+async fn one_login_is_revoked_alone() {
+    let clock = world::still();
+    let (app, _api) = world::with(world::at(&clock), "").await;
+    let (mut browser, application) = arrive(&app, "alice").await;
+    let first = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+    let started = app.events().unwrap().into_iter().rfind(|event| event["act"] == "family.start").unwrap();
+    let family = started["subject"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
+    clock.advance(1_000);
+    let second = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+    clock.advance(1_000);
+    world::ambit(&app, &["revoke", "family", &family, "--reason", "that laptop"]).await;
+    assert_eq!(caller(&app, &first).request(Era::Modern, "tools/list", json!({})).await.unwrap().status, 401);
+    let refreshed = application.refresh(app.web(), first["refresh_token"].as_str().unwrap()).await.unwrap();
+    assert_eq!(refreshed.status, 400, "{}", refreshed.text());
+    assert_eq!(caller(&app, &second).list().await.unwrap().len(), 3);
+    app.stop().await.unwrap();
+}
+
+/// What operators allow for upstreams does not let strangers make the gateway ask addresses of the inside.
+#[tokio::test]
+async fn a_client_document_at_an_inside_address_is_not_fetched() {
+    let (app, _api) = world::start().await;
+    let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = inside.local_addr().unwrap().port();
+    let (mut browser, application) = arrive(&app, "alice").await;
+    for id in [
+        format!("https://127.0.0.1:{port}/client.json"),
+        format!("https://localhost:{port}/client.json"),
+        format!("http://127.0.0.1:{port}/client.json"),
+        format!("https://[::1]:{port}/client.json"),
+        format!("https://[::ffff:127.0.0.1]:{port}/client.json"),
+        format!("https://0x7f000001:{port}/client.json"),
+        format!("https://2130706433:{port}/client.json"),
+        "https://169.254.169.254/latest/meta-data".to_owned(),
+        "https://10.0.0.1/client.json".to_owned(),
+        "file:///etc/passwd".to_owned(),
+    ] {
+        let stranger = Application { id: id.clone(), ..application.clone() };
+        let refused = browser.open(&stranger.authorize_url("mcp").unwrap()).await.unwrap();
+        assert!(refused.status.is_client_error() && refused.header("location").is_empty(), "{id}: {}", refused.status);
+    }
+    let nobody = std::future::poll_fn(|context| match inside.poll_accept(context) {
+        std::task::Poll::Ready(came) => std::task::Poll::Ready(Some(came)),
+        std::task::Poll::Pending => std::task::Poll::Ready(None),
+    });
+    assert!(nobody.await.is_none(), "somebody came");
+    app.stop().await.unwrap();
+}

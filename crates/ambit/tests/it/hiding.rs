@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
 };
 
-use ambit_testkit::app::{Caller, Era, Login, Reply};
+use ambit_testkit::app::{Caller, Era, Login, Reply, TestApp};
 use http::HeaderMap;
 use proptest::{
     prelude::*,
@@ -254,6 +254,9 @@ async fn a_list_equals_what_can_be_called_whatever_was_granted() {
         let expected: BTreeSet<&str> = TOOLS.into_iter().filter(|tool| one.finds(tool) != Finds::Nothing).collect();
         assert_eq!(listed, expected, "{one:?}");
         *seen_at_all.entry(listed.len()).or_default() += 1;
+        if n % 10 == 0 {
+            explained_alike(&app, n, one).await;
+        }
         for era in [Era::Modern, Era::Legacy] {
             for tool in TOOLS {
                 // The arguments fit no tool, so nothing is carried out.
@@ -274,4 +277,34 @@ async fn a_list_equals_what_can_be_called_whatever_was_granted() {
     }
     assert!(seen_at_all.len() > 3, "the cases are too much alike: {seen_at_all:?}");
     app.stop().await.unwrap();
+}
+
+/// An operator who asks why is told what the caller meets.
+async fn explained_alike(app: &TestApp, n: usize, one: &Somebody) {
+    let (user, agent, client) = (format!("u{n}"), format!("a{n}"), format!("c{n}"));
+    for tool in &TOOLS[..4] {
+        let id = format!("things/{tool}");
+        let mut args =
+            vec!["explain", "--as", &user, "--client", &client, "--endpoint", "/mcp", "--tool", &id, "--json"];
+        if one.agent.is_some() {
+            args.extend(["--agent", &agent]);
+        }
+        let toolsets: Vec<_> =
+            SETS.iter().zip(&one.token).filter(|(_, held)| **held).map(|((slug, _), _)| *slug).collect();
+        if toolsets.is_empty() {
+            // Without any, the command looks with all.
+            return;
+        }
+        for slug in toolsets {
+            args.extend(["--toolset", slug]);
+        }
+        let said: serde_json::Value = serde_json::from_str(&world::ambit(app, &args).await).unwrap();
+        let outcome = match one.finds(tool) {
+            Finds::Nothing => "hidden",
+            Finds::NeedsScope => "needs-scope",
+            Finds::Tool => "allow",
+        };
+        assert_eq!(said["outcome"], outcome, "{tool}: {one:?} {said}");
+        assert!(!said["reasons"].as_array().unwrap().is_empty(), "{said}");
+    }
 }

@@ -121,10 +121,11 @@ async fn a_broken_lock_file_or_document_changes_nothing() {
     assert!(why.contains("ambit.lock"), "{why}");
     assert_eq!(sights(&people).await, [3, 2, 0]);
     std::fs::write(&lock, &good).unwrap();
-    // A document that is away for a moment takes no tool away: health never changes a list.
+    // A document on disk is part of what is reloaded.
     let document = app.directory().path().join("things.json");
     std::fs::write(&document, "not a document").unwrap();
-    reload(&app).await.unwrap();
+    let why = reload(&app).await.unwrap_err();
+    assert!(why.contains("servers.things"), "{why}");
     assert_eq!(sights(&people).await, [3, 2, 0]);
     assert_eq!(people[0].call("list-things", json!({})).await.unwrap().json()["result"]["isError"], false);
     std::fs::write(&document, world::DOCUMENT).unwrap();
@@ -135,6 +136,36 @@ async fn a_broken_lock_file_or_document_changes_nothing() {
     std::fs::write(&lock, &good).unwrap();
     reload(&app).await.unwrap();
     assert_eq!(sights(&people).await, [3, 2, 0]);
+    app.stop().await.unwrap();
+}
+
+/// What was read under one declaration is never used under another: not its address with the new credential, not its
+/// effects past the owner's correction.
+#[tokio::test]
+async fn a_server_that_moved_and_cannot_be_read_keeps_nothing_of_the_old_one() {
+    let (app, old) = world::start().await;
+    let new = Api::start().await;
+    let alice = world::person(&app, "alice", "c");
+    let secret = app.directory().path().join("secret.txt");
+    std::fs::write(&secret, "for-the-new-host-only").unwrap();
+    let document = app.directory().path().join("things.json");
+    let moved = world::config(new.address)
+        .replace("owner = \"Team Things\"", "owner = \"Team Things\"\ncredential = { bearer = \"file:secret.txt\" }");
+    let moved =
+        format!("{moved}[servers.things.effects.create-thing]\neffect = \"destructive\"\nreason = \"it bills\"\n");
+    app.write_config(&moved).unwrap();
+    std::fs::write(&document, "not a document").unwrap();
+    reload(&app).await.unwrap_err();
+    let made = alice.call("create-thing", json!({"name": "a"})).await.unwrap();
+    assert_eq!(made.json()["result"]["isError"], false, "the old configuration stays whole: {}", made.text());
+    std::fs::write(&document, world::DOCUMENT).unwrap();
+    reload(&app).await.unwrap();
+    let hidden = alice.call("create-thing", json!({"name": "b"})).await.unwrap();
+    assert_eq!(hidden.json()["error"]["code"], -32602, "{}", hidden.text());
+    assert!(world::is_fine(&alice.call("list-things", json!({})).await.unwrap()));
+    let given = |api: &Api| api.heads().iter().any(|head| head.contains_key("authorization"));
+    assert!(!given(&old) && given(&new));
+    assert_eq!((old.seen().len(), new.seen().len()), (1, 1));
     app.stop().await.unwrap();
 }
 
@@ -186,5 +217,62 @@ async fn calls_go_on_while_it_is_reloaded_again_and_again() {
     }
     stop.send_replace(true);
     assert!(calling.await.unwrap() > 0);
+    app.stop().await.unwrap();
+}
+
+/// A reload changes who is who: what was remembered of a token is held against the new rules.
+#[tokio::test]
+async fn what_was_remembered_is_held_against_the_new_configuration() {
+    let more = "[[endpoints]]\npath = \"/mcp/other\"\nservers = [\"things\"]\n[agents.bot]\nowner = \"alice\"\npurpose = \
+                \"tests\"\nexpires = 2099-01-01\n[[grants]]\nagent = \"bot\"\ntoolset = \"things-read\"\nreason = \
+                \"r\"\napproved_by = \"r\"\nexpires = 2099-01-01\n";
+    let (app, api) = world::with(ambit_testkit::app::Given::default(), more).await;
+    let all = ambit_testkit::app::Login { client: "c", toolsets: world::ALL, ..Default::default() };
+    let alice = app.login(&all).unwrap();
+    let bot = app.login(&ambit_testkit::app::Login { agent: Some("bot"), ..all.clone() }).unwrap();
+    let other = app.login(&ambit_testkit::app::Login { endpoint: "/mcp/other", ..all }).unwrap();
+    let counts = async || {
+        let mut counts = [0; 3];
+        for (count, caller) in counts.iter_mut().zip([&alice, &bot, &other]) {
+            let answer = caller.request(Era::Modern, "tools/list", json!({})).await.unwrap();
+            *count = if answer.status == 200 {
+                answer.json()["result"]["tools"].as_array().unwrap().len()
+            } else {
+                answer.status.as_u16().into()
+            };
+        }
+        counts
+    };
+    let good = format!("{}{more}", world::config(api.address));
+    assert_eq!(counts().await, [3, 2, 3]);
+    let provider = "[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n";
+    for (what, text, expected) in [
+        ("a client's ceiling", format!("{good}[clients.c]\ntoolsets = [\"things-read\"]\n"), [2, 2, 2]),
+        ("no agent", good.split_once("[agents.bot]").unwrap().0.to_owned(), [3, 401, 3]),
+        (
+            "another issuer",
+            format!(
+                "{}{provider}",
+                good.replace("path = \"/mcp/other\"\n", "path = \"/mcp/other\"\nissuer = \"idp\"\n")
+            ),
+            [3, 2, 503],
+        ),
+        (
+            "no other endpoint",
+            good.replace("[[endpoints]]\npath = \"/mcp/other\"\nservers = [\"things\"]\n", ""),
+            [3, 2, 404],
+        ),
+        (
+            "an owner's word on an effect",
+            format!("{good}[servers.things.effects.get-thing]\neffect = \"destructive\"\nreason = \"it notifies\"\n"),
+            [2, 1, 2],
+        ),
+        ("all as before", good.clone(), [3, 2, 3]),
+    ] {
+        app.write_config(&text).unwrap();
+        reload(&app).await.unwrap_or_else(|why| panic!("{what}: {why}"));
+        assert_eq!(counts().await, expected, "{what}");
+    }
+    assert!(api.seen().is_empty());
     app.stop().await.unwrap();
 }

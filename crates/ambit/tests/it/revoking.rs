@@ -3,8 +3,12 @@
 
 use ambit_testkit::app::{Caller, Era, Login, TestApp};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{self, ALL, ambit};
+use crate::{
+    raw,
+    world::{self, ALL, ambit},
+};
 
 const MORE: &str = r#"
 [[endpoints]]
@@ -264,5 +268,75 @@ async fn every_act_is_in_the_trail_with_who_and_why() {
         assert_eq!(found["reason"], reason);
         assert!(found["by"].as_str().unwrap().starts_with("operator:"), "{found}");
     }
+    app.stop().await.unwrap();
+}
+
+/// Who was somebody when the request began is nobody when it counts: the body came after the revocation.
+#[tokio::test]
+async fn a_request_under_way_is_judged_by_what_holds_when_it_is_whole() {
+    let clock = world::still();
+    let (app, api) = world::with(world::at(&clock), "").await;
+    let alice = world::person(&app, "alice", "c");
+    assert_eq!(came(&alice, Era::Modern, TOOL).await, Came::Through);
+    for (args, status) in [
+        (vec!["block", "tool", "things/list-things", "--reason", "r"], 200),
+        (vec!["block", "user", "alice", "--reason", "r"], 401),
+    ] {
+        let body = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": {"name": TOOL, "arguments": {}, "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+            }},
+        })
+        .to_string();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\naccept: \
+             application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: \
+             {TOOL}\r\ncontent-length: {}\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+            app.address(),
+            alice.token(),
+            body.len()
+        );
+        let mut stream = raw::connect(app.address()).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The gateway asks for the body, so it has taken the token.
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert!(asked.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&asked));
+        clock.advance(2_000);
+        ambit(&app, &args).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(raw::statuses(&answer), [status], "{args:?}: {answer}");
+        assert!(status != 200 || answer.contains("-32602"), "{args:?}: {answer}");
+        assert_eq!(api.seen().len(), 1, "{args:?}");
+    }
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_blocked_credential_is_not_spent_and_the_tool_says_so() {
+    let directory = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    std::fs::write(directory.path().join("secret.txt"), "downstream-secret").unwrap();
+    std::fs::write(directory.path().join("things.json"), world::DOCUMENT).unwrap();
+    let api = world::Api::start().await;
+    let text = world::config(api.address).replace(
+        "owner = \"Team Things\"",
+        "owner = \"Team Things\"\ncredential = { id = \"things-key\", bearer = \"file:secret.txt\" }",
+    );
+    let given = ambit_testkit::app::Given { directory: Some(directory), ..Default::default() };
+    let app = TestApp::with(&text, given).await.unwrap();
+    let alice = world::person(&app, "alice", "c");
+    assert_eq!(came(&alice, Era::Modern, TOOL).await, Came::Through);
+    assert_eq!(api.heads()[0]["authorization"], "Bearer downstream-secret");
+    ambit(&app, &["block", "credential", "things-key", "--reason", "leaked"]).await;
+    let refused = alice.call(TOOL, json!({})).await.unwrap();
+    assert_eq!(refused.json()["result"]["isError"], json!(true), "{}", refused.text());
+    assert!(refused.text().contains("not executed"), "{}", refused.text());
+    assert_eq!(alice.list().await.unwrap().len(), 3, "health never changes a list");
+    assert_eq!(api.seen().len(), 1);
+    ambit(&app, &["unblock", "credential", "things-key", "--reason", "changed"]).await;
+    assert_eq!(came(&alice, Era::Modern, TOOL).await, Came::Through);
     app.stop().await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! The events of a trail, read from its files without the program that wrote them.
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub fn events(directory: &Path) -> Result<Vec<Value>> {
     segments.sort();
     let mut events = Vec::new();
     for segment in segments {
-        let bytes = std::fs::read(&segment)?;
+        let bytes = written(std::fs::File::open(&segment)?)?;
         let mut rest = bytes.as_slice();
         while let Some(at) = rest.windows(BEGIN.len()).position(|window| window == BEGIN) {
             let from = rest.get(at..).unwrap_or_default();
@@ -26,4 +26,18 @@ pub fn events(directory: &Path) -> Result<Vec<Value>> {
         }
     }
     Ok(events)
+}
+
+/// What is written in a segment: the rest of the file is zeros for what is to come.
+fn written(mut segment: std::fs::File) -> std::io::Result<Vec<u8>> {
+    const PIECE: usize = 64 * 1024;
+    let (mut bytes, mut piece, zeros) = (Vec::new(), vec![0; PIECE], vec![0; PIECE]);
+    loop {
+        let read = segment.read(&mut piece)?;
+        let piece = piece.get(..read).unwrap_or_default();
+        if piece.is_empty() || zeros.starts_with(piece) {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(piece);
+    }
 }
