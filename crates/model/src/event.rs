@@ -4,6 +4,8 @@
 //! answered; a request that dispatches nothing leaves only an outcome. No event has a place for a token, a secret or raw
 //! arguments: arguments appear as a keyed digest.
 
+mod write;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
@@ -71,13 +73,14 @@ pub enum Event<'a> {
 impl Event<'_> {
     /// The stored bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(640);
-        // INVARIANT: events hold strings, integers and digests only, so they always serialise.
-        if serde_json::to_writer(&mut bytes, self).is_err() {
-            bytes.clear();
-            bytes.extend_from_slice(br#"{"event":"unserialisable"}"#);
+        match self {
+            Self::Intent(intent) => intent.write(),
+            Self::Outcome(outcome) => outcome.write(),
+            // INVARIANT: events hold strings, integers, digests and JSON only, so they always serialise.
+            Self::Act(_) | Self::Rollup(_) => {
+                serde_json::to_vec(self).unwrap_or_else(|_| br#"{"event":"unserialisable"}"#.to_vec())
+            }
         }
-        bytes
     }
 }
 
@@ -168,6 +171,17 @@ pub enum Executed {
     No,
     /// It was dispatched and no complete answer came: may have happened.
     Unknown,
+}
+
+impl Executed {
+    /// The word of the trail.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A request is about to be answered.
