@@ -118,7 +118,11 @@ impl Search {
         let found = search(Arc::new(Disk), &resolved.trail_dir(), &store, &query, most).await;
         store.close().await;
         let found = found.map_err(Failure::because)?;
-        print(&found.records, context)?;
+        if found.records.is_empty() && !context.common.json {
+            context.note("no record fits; those of the last seconds are in `ambit audit tail` alone")?;
+        } else {
+            print(&found.records, context)?;
+        }
         if found.is_cut {
             context.note(&format!("there may be older ones: raise `--limit` above {most}, or narrow the search"))?;
         }
