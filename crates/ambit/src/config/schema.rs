@@ -70,6 +70,32 @@ mod tests {
         );
     }
 
+    /// The reference for people.
+    const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+
+    #[test]
+    fn every_key_is_in_the_reference() {
+        fn keys<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match value {
+                Value::Object(members) => {
+                    let named = members.get("properties").and_then(Value::as_object);
+                    found.extend(named.into_iter().flat_map(serde_json::Map::keys).map(String::as_str));
+                    members.values().for_each(|member| keys(member, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+                _ => {}
+            }
+        }
+        let reference = std::fs::read_to_string(REFERENCE).unwrap();
+        let words: Vec<&str> = reference.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+        let schema = document();
+        let mut all = Vec::new();
+        keys(&schema, &mut all);
+        assert!(all.len() > 40, "{}", all.len());
+        all.retain(|key| !words.contains(key));
+        assert!(all.is_empty(), "docs/configuration.md does not have {all:?}");
+    }
+
     #[test]
     fn nothing_in_it_may_be_null() {
         assert!(!text().contains("\"null\""));
