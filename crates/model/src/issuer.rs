@@ -17,10 +17,14 @@ pub struct Issuer {
     pub algorithms: BTreeSet<Algorithm>,
     /// Accepted `typ` values. Strict (`at+jwt` only) unless configured.
     pub typ: TypRule,
+    /// Audiences that its tokens may have beside the endpoint's URL. Any other makes a token useless here.
+    pub other_audiences: BTreeSet<String>,
     /// Which claim is the subject.
     pub subject_claim: String,
     /// Which claim names the client: `client_id` or `azp`.
     pub client_claims: Vec<String>,
+    /// How a person's token is told from one that a client got for itself.
+    pub people: People,
     /// Where groups come from, if they are to count.
     pub groups: Option<GroupSource>,
     /// What its scopes mean.
@@ -49,6 +53,25 @@ pub enum TypRule {
     Strict,
     /// Also `JWT` or none, for issuers that do not mark access tokens. An ID token is then told apart by its audience.
     Lenient,
+}
+
+/// How an issuer marks the tokens of people.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum People {
+    /// Not at all: a token that is not known to be a client's own is a person's.
+    Unmarked,
+    /// A claim that only they have, whatever it says.
+    Having {
+        /// The claim.
+        claim: String,
+    },
+    /// A claim that says so: its text is the value, or one of its list is.
+    Saying {
+        /// The claim.
+        claim: String,
+        /// What it says of people.
+        value: String,
+    },
 }
 
 /// Where an issuer's groups come from. A token without the claim is refused, not treated as group-less.

@@ -86,8 +86,8 @@ impl Object {
     }
 
     fn string(&mut self, text: &str) {
-        // Without an early way out the compiler looks at many bytes at once.
-        let plain = text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'));
+        // Counting has no early way out, so the compiler looks at many bytes at once.
+        let plain = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).count() == 0;
         if plain {
             self.out.push('"');
             self.out.push_str(text);
