@@ -106,9 +106,14 @@ impl Reply {
     pub(crate) fn slow_down(wait: Duration, refused: Self) -> Self {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
         let error = RpcError::rate_limited("too many refused requests from this network: wait", millis);
-        let told = Self::error(&error, None, "rate_limited").with(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
+        let told =
+            Self::error(&error, None, "rate_limited").with(RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000)));
         // The way to get in stays part of the answer.
-        refused.headers.into_iter().filter(|(name, _)| name == WWW_AUTHENTICATE).fold(told, |told, (name, value)| told.with(name, value))
+        refused
+            .headers
+            .into_iter()
+            .filter(|(name, _)| name == WWW_AUTHENTICATE)
+            .fold(told, |told, (name, value)| told.with(name, value))
     }
 
     /// The same with a header.

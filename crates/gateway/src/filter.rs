@@ -171,7 +171,7 @@ mod tests {
         for spelling in [
             r#"ab\/c+d\"e\\f"#,
             r#"ab/c\u002bd\"e\\f"#,
-            r#"ab\u002Fc\u002Bd\u0022e\u005cf"#,
+            r"ab\u002Fc\u002Bd\u0022e\u005cf",
             r#"ab\\/c+d\\\"e\\\\f"#,
             r#"ab/c\\u002bd\\\"e\\\\f"#,
             r#"\u0061b/c+d\"e\\f"#,
