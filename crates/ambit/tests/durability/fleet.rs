@@ -14,6 +14,7 @@ use ambit_testkit::app::{Login, TestApp};
 use crate::{
     api::Api,
     person::{BOTH, Person, is_done},
+    process::{Process, hold_calm},
     world::{Ground, eventually_so},
 };
 
@@ -149,4 +150,26 @@ async fn a_session_opened_at_one_node_goes_on_at_the_other() {
     let answer = alice.at(&b).in_session(&session, 2).await;
     assert!(is_done(&answer), "{answer:?}");
     b.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_see_each_others_acts() {
+    let store = testing::postgres_url().unwrap_or_else(|error| panic!("{error}"));
+    let api = Api::start().await;
+    let first = node(&api, &store, "a", None).await;
+    let a = Process::start(&first).await;
+    let second = node(&api, &store, "b", Some(&first)).await;
+    let b = Process::start(&second).await;
+    let there = Person::new(b.address, a.alice().await.token().to_owned());
+    assert!(is_done(&there.write(1).await.unwrap()));
+    for (act, status) in [("block", 401), ("unblock", 200), ("revoke", 401)] {
+        let args = [act, "user", "alice", "--reason", "incident"];
+        let shown = async || there.list().await.unwrap().status == status;
+        let ((code, out, err), took) = tokio::join!(a.ambit(&args), eventually_so(act, shown));
+        assert_eq!(code, 0, "{out}{err}");
+        println!("{act}: shown by the other process {took:?} after the command began");
+    }
+    assert!(tokio::task::spawn_blocking(move || a.terminate() && b.terminate()).await.unwrap());
+    hold_calm(&first);
+    hold_calm(&second);
 }

@@ -2,14 +2,7 @@
 //! with the system, so that nothing at all that was answered may be missing; no call is sent twice; `ambit audit verify`
 //! confirms it against the key and a checkpoint of before the kill.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use ambit_trail::Disk;
 
@@ -17,8 +10,9 @@ use crate::{
     api::Api,
     load::Load,
     person::{Person, is_done, trace_id},
+    process::{Process, hold_calm},
     records::Records,
-    world::{Ground, checkpoint, command, eventually, eventually_so, get, text},
+    world::{Ground, checkpoint, command, eventually, text},
 };
 
 /// How often it is killed.
@@ -27,78 +21,17 @@ const KILLS: usize = 3;
 /// Acknowledged calls before each kill.
 const CALLS: usize = 60;
 
-/// The program, running. Dropped, it is killed.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    /// Open as long as it runs: it says more than its address.
-    _says: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(config: &Path, log: &Path) -> Self {
-        let log = fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ambit"))
-            .args(["serve", "--log", "warn", "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut says = BufReader::new(child.stdout.take().unwrap());
-        says.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.parse().ok());
-        let Some(address) = address else {
-            drop(child.kill());
-            panic!("it does not listen: `{line}`");
-        };
-        Self { child, address, _says: says }
-    }
-
-    /// Asks it to stop, and waits until it has; whether it says that all went well.
-    fn terminate(mut self) -> bool {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(asked.success());
-        self.child.wait().unwrap().success()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Already gone after `kill`.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-async fn alice(process: &Process, config: &str) -> Person {
-    let (code, out, err) =
-        command(&["--config", config, "token", "--user", "alice", "--endpoint", "/mcp", "--json"]).await;
-    assert_eq!(code, 0, "{out}{err}");
-    let minted: serde_json::Value = serde_json::from_str(&out).unwrap();
-    Person::new(process.address, minted["access_token"].as_str().unwrap_or_else(|| panic!("{minted}")).to_owned())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_answered_is_missing_and_nothing_is_sent_twice_after_a_kill() {
     let api = Api::start().await;
     let ground = Ground::new(&api, "", "").await;
     let inside = |name: &str| ground.directory.path().join(name);
-    let (config, log) = (inside("ambit.toml"), inside("log"));
     let mut answered = BTreeSet::new();
     let mut checkpoints: Vec<PathBuf> = Vec::new();
     let mut next = 0;
     for number in 0..KILLS {
-        let process = Process::start(&config, &log);
-        eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
-        let load = Load::start(&alice(&process, text(&config)).await, next);
+        let process = Process::start(&ground).await;
+        let load = Load::start(&process.alice().await, next);
         load.until(CALLS).await;
         let note = inside(&format!("checkpoint-{number}"));
         fs::write(&note, checkpoint(process.address).await).unwrap();
@@ -119,8 +52,7 @@ async fn nothing_answered_is_missing_and_nothing_is_sent_twice_after_a_kill() {
     }
     // A call that found nobody has a number as well; it was never sent.
     let sent_before = api.seen().len();
-    let process = Process::start(&config, &log);
-    eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
+    let process = Process::start(&ground).await;
     let records = Records::read(Disk, &ground.trail());
     let (intended, ended) = records.traces();
     for number in &answered {
@@ -146,8 +78,7 @@ async fn nothing_answered_is_missing_and_nothing_is_sent_twice_after_a_kill() {
         let (code, out, err) = command(&args).await;
         assert_eq!((code, out.contains("verified")), (0, true), "{out}{err}");
     }
-    let complaints = fs::read_to_string(&log).unwrap();
-    assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
+    hold_calm(&ground);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,15 +86,17 @@ async fn asked_to_stop_it_finishes_what_runs_and_leaves_nothing_open() {
     let api = Api::start().await;
     let ground = Ground::new(&api, "", "").await;
     let inside = |name: &str| ground.directory.path().join(name);
-    let (config, log) = (inside("ambit.toml"), inside("log"));
-    let process = Process::start(&config, &log);
-    eventually_so("it is ready", async || get(process.address, "/readyz").await.status == 200).await;
+    let process = Process::start(&ground).await;
 
-    let second = Command::new(env!("CARGO_BIN_EXE_ambit")).args(["serve", "--config"]).arg(&config).output().unwrap();
+    let second = Command::new(env!("CARGO_BIN_EXE_ambit"))
+        .args(["serve", "--config"])
+        .arg(inside("ambit.toml"))
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success() && said.contains("another"), "one directory, one process: {said}");
 
-    let load = Load::start(&alice(&process, text(&config)).await, 0);
+    let load = Load::start(&process.alice().await, 0);
     load.until(CALLS).await;
     assert!(tokio::task::spawn_blocking(move || process.terminate()).await.unwrap());
     let (acknowledged, _) = load.stop().await;
@@ -178,25 +111,21 @@ async fn asked_to_stop_it_finishes_what_runs_and_leaves_nothing_open() {
     assert!(carried_out >= acknowledged.len() && sent >= acknowledged.writes.len());
     // Nobody was told that a write failed which was carried out.
     assert_eq!(sent, acknowledged.writes.len(), "every write that was sent was answered");
-    let complaints = fs::read_to_string(&log).unwrap();
-    assert!(!complaints.contains("panicked") && !complaints.contains("ERROR"), "{complaints}");
+    hold_calm(&ground);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_operator_was_told_is_done_survives_a_kill() {
     let api = Api::start().await;
     let ground = Ground::new(&api, "", "").await;
-    let inside = |name: &str| ground.directory.path().join(name);
-    let (config, log) = (inside("ambit.toml"), inside("log"));
-    let process = Process::start(&config, &log);
-    let person = alice(&process, text(&config)).await;
+    let process = Process::start(&ground).await;
+    let person = process.alice().await;
     assert!(is_done(&person.read(1).await.unwrap()));
-    let block = ["--config", text(&config), "block", "user", "alice", "--reason", "incident"];
-    let (code, out, err) = command(&block).await;
+    let (code, out, err) = process.ambit(&["block", "user", "alice", "--reason", "incident"]).await;
     process.kill();
     assert_eq!(code, 0, "{out}{err}");
 
-    let process = Process::start(&config, &log);
+    let process = Process::start(&ground).await;
     let there = Person::new(process.address, person.token().to_owned());
     assert_eq!(there.read(2).await.unwrap().status, 401);
     let records = Records::read(Disk, &ground.trail());

@@ -7,6 +7,7 @@
 mod api;
 mod load;
 mod person;
+mod process;
 mod records;
 mod world;
 
