@@ -98,7 +98,8 @@ impl fmt::Display for Report {
                 write!(f, "verified: {records} records of `{}`, {} covered", self.origin, self.covered)
             }
             Verdict::SelfConsistentOnly => {
-                let missing = if self.covered > 0 { "give --key or --checkpoint" } else { "no checkpoint covers any yet" };
+                let missing =
+                    if self.covered > 0 { "give --key or --checkpoint" } else { "no checkpoint covers any yet" };
                 write!(f, "self-consistent only: {records} records of `{}`; {missing}", self.origin)
             }
             Verdict::Failed => write!(f, "failed: {records} records of `{}` were read", self.origin),
