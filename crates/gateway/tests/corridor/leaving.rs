@@ -1,12 +1,12 @@
 //! Clients that leave: before, during and after dispatch, in both eras. Every request leaves a closed record, a write runs
 //! to its end, a modern read is cancelled and a legacy one is not.
 
-use std::time::Duration;
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     room::{Room, call, legacy, post},
@@ -79,9 +79,14 @@ async fn a_legacy_read_is_not_cancelled() {
 #[tokio::test]
 async fn a_client_that_leaves_before_it_said_anything_is_counted() {
     let room = Room::new().await;
-    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-    let sent = send(&room, post("/mcp", &room.alice()).body(never).unwrap());
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let awaited = Arc::new(Notify::new());
+    let noticed = Arc::clone(&awaited);
+    let never = futures_util::stream::poll_fn(move |_| {
+        noticed.notify_one();
+        Poll::<Option<Result<bytes::Bytes, std::io::Error>>>::Pending
+    });
+    let sent = send(&room, post("/mcp", &room.alice()).body(Body::from_stream(never)).unwrap());
+    tokio::time::timeout(Duration::from_secs(10), awaited.notified()).await.unwrap();
     leave(sent).await;
     room.live.recorder().flush_refusals(true).await.unwrap();
     let rollups: Vec<_> = room.events().into_iter().filter(|event| event["event"] == "rollup").collect();
