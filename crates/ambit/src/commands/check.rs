@@ -9,7 +9,7 @@ use ambit_model::{
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, DONE, Ended, FINDING, Failure, view};
+use super::{Context, DONE, Ended, FINDING, Failure, render::counted, view};
 use crate::config::{Problem, Resolved, Severity, secrets};
 
 /// Check the configuration without serving.
@@ -81,11 +81,11 @@ fn document(resolved: &Resolved, server: &Server, read: &ServerCatalogue) -> Vec
 fn summary(resolved: &Resolved) -> String {
     let deployment = &resolved.deployment;
     format!(
-        "the configuration is valid: {} endpoints, {} servers, {} toolsets, {} grants, {} accepted tools",
-        deployment.endpoints.len(),
-        deployment.servers.len(),
-        deployment.toolsets.len(),
-        deployment.grants.len(),
-        resolved.lock.iter().count(),
+        "the configuration is valid: {}, {}, {}, {}, {}",
+        counted(deployment.endpoints.len(), "endpoint"),
+        counted(deployment.servers.len(), "server"),
+        counted(deployment.toolsets.len(), "toolset"),
+        counted(deployment.grants.len(), "grant"),
+        counted(resolved.lock.iter().count(), "accepted tool"),
     )
 }

@@ -1,4 +1,4 @@
-//! Tables for people: columns as wide as their widest cell, nothing else.
+//! Text for people: tables with columns as wide as their widest cell, and counted things.
 
 /// Puts rows under headings. The last column is not padded.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
@@ -28,9 +28,19 @@ fn line<const N: usize>(text: &mut String, cells: &[String; N], widths: &[usize;
     text.push('\n');
 }
 
+/// `1 tool`, `2 tools`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_many() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "tool")), ["0 tools", "1 tool", "2 tools"]);
+    }
 
     #[test]
     fn columns_line_up_and_lines_have_no_tail() {

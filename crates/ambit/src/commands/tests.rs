@@ -355,7 +355,7 @@ async fn check_reports_everything_and_its_exit_code() {
     let desk = Desk::new(CONFIG);
     let checked = desk.done("check --json").await.json();
     assert_eq!(checked, json!({"ok": true, "problems": []}));
-    assert!(desk.done("check").await.out.contains("the configuration is valid: 1 endpoints, 1 servers"));
+    assert!(desk.done("check").await.out.contains("the configuration is valid: 1 endpoint, 1 server"));
 
     fs::write(desk.path("openapi.json"), "nonsense: [").unwrap();
     let found = desk.run("check --json").await;

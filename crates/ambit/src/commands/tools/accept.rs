@@ -15,7 +15,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    super::{Context, DONE, Ended, Failure, operate, view},
+    super::{Context, DONE, Ended, Failure, operate, render::counted, view},
     problems, readable,
 };
 use crate::{
@@ -169,10 +169,14 @@ fn print(
 ) -> Result<(), Failure> {
     let count = |effect: Effect| accepted.iter().filter(|tool| tool.effect == effect).count();
     let counts: Vec<_> = Effect::ALL.iter().map(|effect| format!("{} {effect}", count(*effect))).collect();
-    let mut lines =
-        vec![format!("accepted {} tools ({}) in {}", accepted.len(), counts.join(", "), resolved.lock_file.display())];
+    let mut lines = vec![format!(
+        "accepted {} ({}) in {}",
+        counted(accepted.len(), "tool"),
+        counts.join(", "),
+        resolved.lock_file.display()
+    )];
     if !removed.is_empty() {
-        lines.push(format!("removed {} tools that are not there any more", removed.len()));
+        lines.push(format!("removed {} that cannot be found any more", counted(removed.len(), "tool")));
     }
     if !recorded {
         lines.push("no deployment lies here, so nothing was recorded: review the lock file like code".to_owned());

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Context, DONE, Ended, FINDING, Failure,
-    render::table,
+    render::{counted, table},
     view::{self, Eyes},
 };
 
@@ -132,7 +132,7 @@ fn in_columns(rows: &[Row]) -> String {
 fn summaries(servers: &[Arc<ServerCatalogue>], rows: &[Row]) -> String {
     let summary = |server: &Arc<ServerCatalogue>| {
         let counts: Vec<_> = Effect::ALL.iter().map(|effect| format!("{} {effect}", server.count(*effect))).collect();
-        format!("\n{}: {} tools ({})", server.slug, server.tools.len(), counts.join(", "))
+        format!("\n{}: {} ({})", server.slug, counted(server.tools.len(), "tool"), counts.join(", "))
     };
     let mut text: String = servers.iter().map(summary).collect();
     if rows.iter().any(|row| row.state == "pending") {

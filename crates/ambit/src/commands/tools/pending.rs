@@ -15,7 +15,7 @@ use ambit_store::{Store, acceptances};
 use serde::Serialize;
 
 use super::{
-    super::{Context, DONE, Ended, FINDING, Failure, view},
+    super::{Context, DONE, Ended, FINDING, Failure, render::counted, view},
     clean, difference, problems,
 };
 
@@ -120,9 +120,9 @@ fn in_words(waiting: &[Pending], gone: &[String]) -> String {
         lines.push("nothing is pending".to_owned());
     } else {
         lines.push(format!(
-            "\n{} tools are pending and hidden: accept one with `ambit tools accept SERVER/TOOL`, all of a server with \
+            "\n{} pending and hidden: accept one with `ambit tools accept SERVER/TOOL`, all of a server with \
              `ambit tools accept SERVER`",
-            waiting.len()
+            counted(waiting.len(), "tool")
         ));
     }
     lines.extend(gone.iter().map(|id| format!("{id} was accepted and is not there any more")));

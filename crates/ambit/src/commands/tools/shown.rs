@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Context, Ended, Failure, problems};
 use crate::commands::{
-    render::table,
+    render::{counted, table},
     view::{self, Eyes},
 };
 
@@ -66,7 +66,7 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
         })
         .collect();
     let heading = table(["SHOWN AS", "EFFECT", "OUTCOME", "TOOL"], &cells);
-    let text = format!("{heading}\n{} tools are shown to {user} at {}", rows.len(), endpoint.path);
+    let text = format!("{heading}\nshown to {user} at {}: {}", endpoint.path, counted(rows.len(), "tool"));
     context.print(&rows, &text)?;
     problems(&servers, context)
 }
