@@ -98,6 +98,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     let signing = Arc::new(Signing::open(&resolved.key_dir(), clock.now())?);
     let store = Store::open(&resolved.store).await?;
     fleet::agree(&store, &resolved, apply_config, &clock).await?;
+    fleet::take_name(&store, &resolved, &TrailName::of(&resolved)?.node, &clock).await?;
     let upstream_egress = egress(resolved.egress.clone())?;
     let sources = Sources { mcp: McpUpstreams::new(upstream_egress.clone()), egress: upstream_egress.clone() };
     let credentials = config::secrets::spendables(&resolved)?;
@@ -210,6 +211,8 @@ impl Ready {
                 jwks,
                 socket,
                 reloader,
+                resolved: resolved.clone(),
+                name: TrailName::of(&resolved)?.node,
             },
             &stopping,
         );

@@ -51,6 +51,7 @@ on conflict (id) do update set
     last_seen_at = excluded.last_seen_at";
 const LIST: &str = "select * from nodes where last_seen_at >= $1 order by id";
 const PURGE: &str = "delete from nodes where last_seen_at < $1";
+const LEAVE: &str = "delete from nodes where id = $1";
 const APPLIED: &str = "select digest from applied_config where id = 1";
 const ADOPT: &str = "
 insert into applied_config (id, digest, applied_by, applied_at) values (1, $1, $2, $3)
@@ -75,6 +76,14 @@ pub async fn report(tx: &mut Tx, node: &Node) -> Result<(), StoreError> {
 /// [`StoreError`].
 pub async fn list(source: impl Source, since_ms: Millis) -> Result<Vec<Node>, StoreError> {
     source.rows(LIST, args![since_ms]).await?.iter().map(Node::read).collect()
+}
+
+/// Forgets a node that stops in order, so that its name is free at once. False if it never reported.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn leave(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute(LEAVE, args![id]).await? == 1)
 }
 
 /// Forgets nodes that last reported before an instant.

@@ -29,7 +29,7 @@ pub struct Serve {
     #[arg(long)]
     apply_config: bool,
     /// What is logged: `error`, `warn`, `info`, `debug`, or a filter such as `ambit=debug`.
-    #[arg(long, value_name = "FILTER", default_value = "info")]
+    #[arg(long, value_name = "FILTER", default_value = "info,sqlx=warn")]
     log: String,
 }
 
@@ -53,8 +53,11 @@ impl Serve {
             serve::Start { apply_config: self.apply_config, clock: context.clock.clone(), ..serve::Start::default() };
         let ready = serve::prepare(resolved, start).await.map_err(Failure::with_causes)?;
         let links = first_links(&ready).await?;
-        writeln!(context.out, "listening on http://{}\n{next}{links}", ready.address())?;
-        context.out.flush()?;
+        let greeting = writeln!(context.out, "listening on http://{}\n{next}{links}", ready.address());
+        if let Err(error) = greeting.and_then(|()| context.out.flush()) {
+            // Who started it may not want to read any further; that is no reason not to serve.
+            tracing::debug!(%error, "nobody reads the greeting");
+        }
         ready.run(shutdown).await.map_err(Failure::with_causes)?;
         Ok(DONE)
     }

@@ -15,8 +15,11 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{reload::Reloader, signals::until};
-use crate::operator::{OperatorContext, socket::OperatorSocket};
+use super::{fleet, reload::Reloader, signals::until};
+use crate::{
+    config::Resolved,
+    operator::{OperatorContext, socket::OperatorSocket},
+};
 
 /// How long background work may take to end.
 const FINISH: Duration = Duration::from_secs(10);
@@ -33,11 +36,13 @@ pub struct Beside {
     pub jwks: Arc<Jwks>,
     pub socket: OperatorSocket,
     pub reloader: Reloader,
+    pub resolved: Resolved,
+    pub name: String,
 }
 
 /// Starts everything.
 pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
-    let Beside { live, trail, store, refresher, signing, jwks, socket, reloader } = beside;
+    let Beside { live, trail, store, refresher, signing, jwks, socket, reloader, resolved, name } = beside;
     let mut tasks = JoinSet::new();
     let stop = || until(stopping.clone());
 
@@ -52,6 +57,8 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
 
     let (upkeep, kept, end) = (Upkeep::new(Arc::clone(&signing), jwks), live.clone(), stop());
     tasks.spawn(async move { upkeep.run(kept, end).await });
+
+    tasks.spawn(fleet::keep_name(live.clone(), resolved, name, stop()));
 
     let swept = live.clone();
     tasks.spawn(every(MINUTE, stop(), move || {

@@ -134,6 +134,22 @@ async fn a_node_with_another_configuration_does_not_start() {
     assert!(refused.contains("is not the one applied to the shared store"), "{refused}");
 }
 
+/// Two trails under one origin would contradict each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_of_one_name_does_not_start_until_the_first_is_gone() {
+    let store = testing::postgres_url().unwrap_or_else(|error| panic!("{error}"));
+    let api = Api::start().await;
+    let first = node(&api, &store, "a", None).await;
+    let a = start(&first).await;
+    let second = node(&api, &store, "a", Some(&first)).await;
+    let refused = second.with(Start { segment_bytes: Some(crate::world::SEGMENT), ..Start::default() }).await;
+    let why = format!("{:#}", refused.expect_err("a name that is taken"));
+    assert!(why.contains("node `a`") && why.contains("--node"), "{why}");
+    a.stop().await.unwrap();
+    // A name that was given up is free at once.
+    start(&second).await.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_opened_at_one_node_goes_on_at_the_other() {
     let store = testing::postgres_url().unwrap_or_else(|error| panic!("{error}"));
