@@ -32,7 +32,7 @@ pub(crate) fn initialize(
 ) -> Reply {
     let live = gateway.live();
     let bound = Bound::new(entered.place().slug(), entered.caller(), version);
-    let Some(session) = gateway.shared.sessions.issue(live.keys(), &bound, live.clock().now()) else {
+    let Some(session) = gateway.shared.sessions.issue(live.keys(), &bound, entered.caller(), live.clock().now()) else {
         let error = RpcError::internal("no session could be opened: try again");
         return Reply::error(&error, Some(id), "no_session");
     };

@@ -1,7 +1,8 @@
 //! Legacy sessions. A session is a sealed id and nothing else: it holds no state and proves nothing about who is calling,
 //! but it opens only for the endpoint, the user and agent, the client and the version it was made for, and not for ever.
+//! When it was made and by which login is sealed inside, so that a revocation ends it like a token.
 //!
-//! Another caller's id, a forged one, an expired one and an ended one are one answer: 404.
+//! Another caller's id, a forged one, an expired one, a revoked one and an ended one are one answer: 404.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use ambit_mcp::{
     era::{Era, LegacyVersion},
     headers::{PROTOCOL_VERSION, SESSION_ID},
 };
-use ambit_model::{Digest, ids::Millis};
+use ambit_model::{Digest, ids::Millis, revocation::Scope};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use quick_cache::sync::Cache;
@@ -25,8 +26,12 @@ use crate::{
     trail::{Closed, Opened},
 };
 
-/// Longest session id read, in bytes; ours are far shorter.
-const LONGEST: usize = 256;
+/// Longest session id read, in bytes; ours are shorter.
+const LONGEST: usize = 512;
+
+/// Longest name of a login that is sealed into a session, in bytes. Ours are far shorter; a longer one is another issuer's,
+/// and a session of it is ended through its user or client.
+const LONGEST_LOGIN: usize = 256;
 
 /// Most ended sessions remembered on this node. Forgetting one gives nobody anything: the token is what counts.
 const ENDED: usize = 16 * 1024;
@@ -57,6 +62,20 @@ impl Bound {
     }
 }
 
+/// What a session id says once it is open.
+#[derive(PartialEq, Eq, Debug)]
+struct Session {
+    name: Digest,
+    issued_at: Millis,
+    login: Option<Scope>,
+}
+
+/// The login that a caller's token comes from.
+fn login(caller: &Caller) -> Option<&Scope> {
+    let mut scopes = caller.scopes_for_revocation().iter();
+    scopes.find(|scope| matches!(scope, Scope::Family(_) | Scope::ForeignSession(..)))
+}
+
 /// Why a request has no session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum NoSession {
@@ -82,15 +101,23 @@ impl Sessions {
     }
 
     /// A fresh session id; `None` if the system gives no randomness.
-    pub(crate) fn issue(&self, keys: &Keys, bound: &Bound, now: Millis) -> Option<HeaderValue> {
-        let until = now.saturating_add(self.life);
-        let sealed = keys.seal(Use::LegacySession, &until.to_be_bytes(), &bound.0);
+    pub(crate) fn issue(&self, keys: &Keys, bound: &Bound, caller: &Caller, now: Millis) -> Option<HeaderValue> {
+        self.seal(keys, bound, login(caller), now)
+    }
+
+    fn seal(&self, keys: &Keys, bound: &Bound, login: Option<&Scope>, now: Millis) -> Option<HeaderValue> {
+        let mut state = Vec::with_capacity(64);
+        state.extend_from_slice(&now.saturating_add(self.life).to_be_bytes());
+        state.extend_from_slice(&now.to_be_bytes());
+        let login = login.map(|login| format!("{} {}", login.kind(), login.id()));
+        state.extend_from_slice(login.filter(|name| name.len() <= LONGEST_LOGIN).unwrap_or_default().as_bytes());
+        let sealed = keys.seal(Use::LegacySession, &state, &bound.0);
         let sealed = sealed.inspect_err(|error| tracing::error!(%error, "no session id could be sealed")).ok()?;
         HeaderValue::from_str(&URL_SAFE_NO_PAD.encode(sealed)).ok()
     }
 
-    /// Whether the session of a request is one of this caller here.
-    fn admit(&self, keys: &Keys, bound: &Bound, headers: &HeaderMap, now: Millis) -> Result<Digest, NoSession> {
+    /// Opens the session of a request, if it is one of this caller here.
+    fn open(&self, keys: &Keys, bound: &Bound, headers: &HeaderMap, now: Millis) -> Result<Session, NoSession> {
         let mut values = headers.get_all(SESSION_ID).iter();
         let id = values.next().ok_or(NoSession::Missing)?.as_bytes();
         if values.next().is_some() || id.len() > LONGEST {
@@ -98,12 +125,30 @@ impl Sessions {
         }
         let sealed = URL_SAFE_NO_PAD.decode(id).map_err(|_| NoSession::NotFound)?;
         let state = keys.unseal(Use::LegacySession, &sealed, &bound.0).ok_or(NoSession::NotFound)?;
-        let until = state.as_slice().try_into().map(Millis::from_be_bytes).map_err(|_| NoSession::NotFound)?;
+        let (until, rest) = state.split_first_chunk().ok_or(NoSession::NotFound)?;
+        let (issued_at, login) = rest.split_first_chunk().ok_or(NoSession::NotFound)?;
+        let (until, issued_at) = (Millis::from_be_bytes(*until), Millis::from_be_bytes(*issued_at));
+        let login = str::from_utf8(login).map_err(|_| NoSession::NotFound)?;
+        let login = login.split_once(' ').map(|(kind, id)| Scope::parse(kind, id)).transpose();
+        let login = login.map_err(|_| NoSession::NotFound)?;
         let name = Digest::of(&sealed);
         if until <= now || self.ended.get(&name).is_some() {
             return Err(NoSession::NotFound);
         }
-        Ok(name)
+        Ok(Session { name, issued_at, login })
+    }
+}
+
+/// The session of a request in one version, if it is this caller's and nothing it stands on was revoked since it was made.
+/// The token says nothing of that: it may be a newer one.
+fn present(gateway: &Gateway, entered: &Entered, version: LegacyVersion) -> Result<Digest, NoSession> {
+    let live = gateway.live();
+    let bound = Bound::new(entered.place().slug(), entered.caller(), version);
+    let session = gateway.shared.sessions.open(live.keys(), &bound, &entered.head().headers, live.clock().now())?;
+    let scopes = entered.caller().scopes_for_revocation().iter().chain(&session.login);
+    match entered.place().snapshot().revocations.judge(scopes, session.issued_at) {
+        None => Ok(session.name),
+        Some(_) => Err(NoSession::NotFound),
     }
 }
 
@@ -117,10 +162,7 @@ pub(crate) fn admit(
     version: LegacyVersion,
     id: Option<ambit_mcp::Id<'_>>,
 ) -> Result<(), Reply> {
-    let live = gateway.live();
-    let bound = Bound::new(entered.place().slug(), entered.caller(), version);
-    let admitted = gateway.shared.sessions.admit(live.keys(), &bound, &entered.head().headers, live.clock().now());
-    admitted.map(drop).map_err(|none| none.reply(id))
+    present(gateway, entered, version).map(drop).map_err(|none| none.reply(id))
 }
 
 /// The version of a request that names its session and no version: the one that was negotiated, as 2025-06-18 allows.
@@ -139,13 +181,7 @@ pub(crate) fn negotiated(gateway: &Gateway, entered: &Entered) -> Result<Option<
 
 /// The session of a request, in one of these versions.
 fn find(gateway: &Gateway, entered: &Entered, versions: &[LegacyVersion]) -> Option<(LegacyVersion, Digest)> {
-    let live = gateway.live();
-    let headers = &entered.head().headers;
-    versions.iter().find_map(|version| {
-        let bound = Bound::new(entered.place().slug(), entered.caller(), *version);
-        let admitted = gateway.shared.sessions.admit(live.keys(), &bound, headers, live.clock().now());
-        admitted.ok().map(|name| (*version, name))
-    })
+    versions.iter().find_map(|version| present(gateway, entered, *version).ok().map(|name| (*version, name)))
 }
 
 /// A `DELETE`: ends a legacy session. There is nothing else to delete.
@@ -196,16 +232,16 @@ mod tests {
     fn a_session_opens_only_for_what_it_was_made_for() {
         let (_directory, keys) = keys();
         let sessions = Sessions::new(Duration::from_mins(1));
-        let session = with(&sessions.issue(&keys, &Bound::of(ALICE), 1_000).unwrap());
-        assert!(sessions.admit(&keys, &Bound::of(ALICE), &session, 1_000).is_ok());
+        let session = with(&sessions.seal(&keys, &Bound::of(ALICE), None, 1_000).unwrap());
+        assert!(sessions.open(&keys, &Bound::of(ALICE), &session, 1_000).is_ok());
         for (at, other) in [(0, "other"), (1, "local:bob"), (2, "bot"), (3, "client-b"), (4, "2025-06-18")] {
             let mut bound = ALICE;
             bound[at] = other;
-            assert_eq!(sessions.admit(&keys, &Bound::of(bound), &session, 1_000), Err(NoSession::NotFound), "{other}");
+            assert_eq!(sessions.open(&keys, &Bound::of(bound), &session, 1_000), Err(NoSession::NotFound), "{other}");
         }
         // Parts do not run together.
         let shifted = Bound::of(["default", "local:alic", "e", "client-a", "2025-11-25"]);
-        assert_eq!(sessions.admit(&keys, &shifted, &session, 1_000), Err(NoSession::NotFound));
+        assert_eq!(sessions.open(&keys, &shifted, &session, 1_000), Err(NoSession::NotFound));
     }
 
     #[test]
@@ -213,23 +249,40 @@ mod tests {
         let (_directory, keys) = keys();
         let sessions = Sessions::new(Duration::from_mins(1));
         let bound = Bound::of(ALICE);
-        let issued = sessions.issue(&keys, &bound, 1_000).unwrap();
+        let issued = sessions.seal(&keys, &bound, None, 1_000).unwrap();
         let session = with(&issued);
-        assert_eq!(sessions.admit(&keys, &bound, &session, 61_000), Err(NoSession::NotFound));
+        assert_eq!(sessions.open(&keys, &bound, &session, 61_000), Err(NoSession::NotFound));
         for forged in ["", "x", "00000000", "AAAA", &"A".repeat(300)] {
             let forged = with(&HeaderValue::from_str(forged).unwrap());
-            assert_eq!(sessions.admit(&keys, &bound, &forged, 1_000), Err(NoSession::NotFound));
+            assert_eq!(sessions.open(&keys, &bound, &forged, 1_000), Err(NoSession::NotFound));
         }
         let text = issued.to_str().unwrap();
         for at in 0..text.len() {
             let mut altered = text.as_bytes().to_vec();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
             let altered = with(&HeaderValue::from_bytes(&altered).unwrap());
-            assert_eq!(sessions.admit(&keys, &bound, &altered, 1_000), Err(NoSession::NotFound), "{at}");
+            assert_eq!(sessions.open(&keys, &bound, &altered, 1_000), Err(NoSession::NotFound), "{at}");
         }
-        assert_eq!(sessions.admit(&keys, &bound, &HeaderMap::new(), 1_000), Err(NoSession::Missing));
-        let name = sessions.admit(&keys, &bound, &session, 1_000).unwrap();
-        sessions.ended.insert(name, ());
-        assert_eq!(sessions.admit(&keys, &bound, &session, 1_000), Err(NoSession::NotFound));
+        assert_eq!(sessions.open(&keys, &bound, &HeaderMap::new(), 1_000), Err(NoSession::Missing));
+        let opened = sessions.open(&keys, &bound, &session, 1_000).unwrap();
+        sessions.ended.insert(opened.name, ());
+        assert_eq!(sessions.open(&keys, &bound, &session, 1_000), Err(NoSession::NotFound));
+    }
+
+    #[test]
+    fn a_session_knows_when_and_by_which_login_it_was_made() {
+        let (_directory, keys) = keys();
+        let sessions = Sessions::new(Duration::from_mins(1));
+        let bound = Bound::of(ALICE);
+        let foreign = Scope::parse("sid", &format!("okta:{}", "s".repeat(LONGEST_LOGIN - 9))).unwrap();
+        for login in [None, Some(Scope::Family("f 1".into())), Some(foreign)] {
+            let session = sessions.seal(&keys, &bound, login.as_ref(), 1_000).unwrap();
+            assert!(session.len() <= LONGEST, "{}", session.len());
+            let opened = sessions.open(&keys, &bound, &with(&session), 2_000).unwrap();
+            assert_eq!((opened.issued_at, opened.login), (1_000, login));
+        }
+        let longer = Scope::Family("f".repeat(LONGEST_LOGIN));
+        let session = with(&sessions.seal(&keys, &bound, Some(&longer), 1_000).unwrap());
+        assert_eq!(sessions.open(&keys, &bound, &session, 2_000).unwrap().login, None);
     }
 }

@@ -1,5 +1,6 @@
 //! The legacy era: handshake, sessions that belong to one caller, and the same tools.
 
+use ambit_model::revocation::Scope;
 use axum::body::Body;
 use http::StatusCode;
 use serde_json::json;
@@ -139,4 +140,38 @@ async fn a_session_says_its_version_where_the_header_is_left_out() {
     modern.headers_mut().remove("mcp-protocol-version");
     modern.headers_mut().insert("mcp-session-id", session.parse().unwrap());
     assert_eq!(room.send(modern).await.error_code(), -32020);
+}
+
+#[tokio::test]
+async fn what_was_revoked_ends_the_sessions_that_stand_on_it() {
+    for (kind, id, of_alice) in [
+        ("user", "local:alice", true),
+        ("client", "c1", true),
+        ("family", "login", true),
+        ("endpoint", "default", true),
+        ("deployment", "", true),
+        ("user", "local:bob", false),
+        ("family", "another", false),
+        ("server", "api", false),
+    ] {
+        let room = Room::new().await;
+        let session = room.session(&room.token_of("login", 0, "alice", "c1", &["reads"])).await;
+        room.revoke(Scope::parse(kind, id).unwrap()).await;
+        room.clock.advance(1_000);
+        // A new login is good again, and does not bring the old session back.
+        let again = room.token_of("login-2", 0, "alice", "c1", &["reads"]);
+        let expected = if of_alice { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        for method in ["ping", "tools/list"] {
+            let answer = room.send(legacy(&again, Some(&session), method, None)).await;
+            assert_eq!(answer.status, expected, "{kind} {id} {method}");
+        }
+        let mut unversioned = legacy(&again, Some(&session), "ping", None);
+        unversioned.headers_mut().remove("mcp-protocol-version");
+        assert_eq!(room.send(unversioned).await.status, expected, "{kind} {id}");
+        let end = post("/mcp", &again).method("DELETE").header("mcp-session-id", session);
+        let ended = room.send(end.body(Body::empty()).unwrap()).await.status;
+        assert_eq!(ended, if of_alice { StatusCode::NOT_FOUND } else { StatusCode::NO_CONTENT }, "{kind} {id}");
+        let fresh = room.session(&again).await;
+        assert_eq!(room.send(legacy(&again, Some(&fresh), "ping", None)).await.status, StatusCode::OK);
+    }
 }

@@ -171,13 +171,18 @@ impl Room {
     }
 
     pub fn token_at(&self, endpoint: usize, user: &str, client: &str, toolsets: &[&str]) -> String {
+        self.token_of(&format!("family-of-{user}"), endpoint, user, client, toolsets)
+    }
+
+    /// A token of one login.
+    pub fn token_of(&self, family: &str, endpoint: usize, user: &str, client: &str, toolsets: &[&str]) -> String {
         let deployment = Arc::clone(&self.live.current().deployment);
         let request = TokenRequest {
             subject: TokenSubject::Person(UserKey::local(user).unwrap()),
             client: client_facts(client),
             toolsets: toolsets.iter().map(|slug| ToolsetSlug::parse(slug).unwrap()).collect(),
             declined: BTreeSet::new(),
-            family: Some(format!("family-of-{user}")),
+            family: Some(family.to_owned()),
             auth_time: None,
         };
         mint(&self.signing, &deployment.endpoints[endpoint], request, self.clock.now()).unwrap().token
