@@ -24,6 +24,7 @@ before(async () => {
         '\n[[endpoints]]\npath = "/mcp"\nservers = ["mux"]\nissuer = "corp"\n',
         '\n[[endpoints]]\npath = "/mcp/own"\nservers = ["mux"]\n',
         `\n[issuers.corp]\nissuer = "${idp.issuer}"\nalgorithms = ["ES256"]\n`,
+        'people = { claim = "kind", value = "person" }\n',
         '\n[issuers.corp.groups]\nclaim = "groups"\n\n[issuers.corp.groups.map]\nanalysts-of-corp = "analysts"\n',
         '\n[issuers.corp.scopes]\n"video:read" = "reading"\n"video:write" = "writing"\n',
         '\n[accounts.alice]\ngroups = ["writers"]\n',
@@ -113,6 +114,8 @@ describe('tokens of the provider', () => {
     assert.equal((await post(await idp.token(good))).status, 200);
     const bad = {
       'another audience': await idp.token({ ...good, aud: `${ambit.publicUrl}/mcp/own` }),
+      'another audience beside': await idp.token({ ...good, aud: [`${ambit.publicUrl}/mcp`, 'https://other.example'] }),
+      'a machine with groups': await idp.token({ ...good, sub: 'nightly', kind: 'machine' }),
       'another issuer': await idp.token({ ...good, iss: 'https://idp.example' }),
       'an ID token': await idp.token({ ...good, typ: 'JWT' }),
       'an expired one': await idp.token({ ...good, exp: Math.floor(Date.now() / 1000) - 3600 }),

@@ -22,7 +22,7 @@ export async function startProvider() {
     scopes: ['video:read', 'video:write', 'offline_access'],
     pkce: { required: () => true },
     findAccount: (_, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
-    extraTokenClaims: () => ({ groups: ['analysts-of-corp'] }),
+    extraTokenClaims: (_, { kind }) => ({ groups: ['analysts-of-corp'], kind: kind === 'AccessToken' ? 'person' : 'machine' }),
     features: {
       registration: { enabled: true },
       devInteractions: { enabled: true },
@@ -46,7 +46,8 @@ export async function startProvider() {
   const token = (claims, { foreignKey = false, alg = 'ES256' } = {}) => {
     const { typ = 'at+jwt', ...rest } = claims;
     const now = Math.floor(Date.now() / 1000);
-    const payload = { iss: issuer, aud: audience, iat: now, exp: now + 300, client_id: 'peer', jti: crypto.randomUUID(), ...rest };
+    const made = { iss: issuer, aud: audience, iat: now, exp: now + 300, client_id: 'peer', jti: crypto.randomUUID() };
+    const payload = { ...made, kind: 'person', ...rest };
     if (alg === 'none') {
       const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
       return `${part({ alg, typ })}.${part(payload)}.`;

@@ -21,6 +21,8 @@ use crate::{
     verify::{AudienceRule, Claims, Rules, TokenFault},
 };
 
+mod person;
+
 /// What is expected of an issuer's tokens at a resource.
 pub fn rules<'a>(issuer: &'a Issuer, resource: &'a str) -> Rules<'a> {
     Rules {
@@ -28,7 +30,10 @@ pub fn rules<'a>(issuer: &'a Issuer, resource: &'a str) -> Rules<'a> {
         resource,
         algorithms: &issuer.algorithms,
         typ: issuer.typ,
-        audience: AudienceRule::Among,
+        audience: match &issuer.other_audiences {
+            none if none.is_empty() => AudienceRule::Sole,
+            tolerated => AudienceRule::Beside(tolerated),
+        },
     }
 }
 
@@ -47,8 +52,11 @@ pub(crate) fn read(
     let user =
         UserKey { issuer: issuer.name.clone(), subject: Subject::parse(subject).map_err(|_| TokenFault::Subject)? };
     let client = client(claims, issuer)?;
-    if subject == client.as_str() || is_of_a_client(claims, &client)? {
+    if subject == client.as_str() || person::is_of_a_client(claims, &client)? {
         return Err(TokenFault::Nobody);
+    }
+    if !person::is_marked(claims, &issuer.people) {
+        return Err(TokenFault::NoPerson);
     }
     let actors = claims.actors()?;
     // RFC 8693 §4.1: the subject is the person, the outermost actor acts. Only a declared agent may.
@@ -84,15 +92,6 @@ pub(crate) fn read(
         token: record,
         reach,
     })
-}
-
-/// Whether no person stands behind a token, by any of the ways issuers say so: the client is its subject (RFC 9068 §2.2), or
-/// its subject with `@clients`, and `gty` names the grant (Auth0); `idtyp` is `app` (Entra).
-fn is_of_a_client(claims: &Claims, client: &ClientId) -> Result<bool, TokenFault> {
-    let subject = claims.text("sub")?;
-    let bare = subject.map(|subject| subject.strip_suffix("@clients").unwrap_or(subject));
-    let says = |name: &str, value: &str| claims.member(name).is_some_and(|said| said == value);
-    Ok(bare == Some(client.as_str()) || says("gty", "client-credentials") || says("idtyp", "app"))
 }
 
 /// The first of the configured claims that is there.

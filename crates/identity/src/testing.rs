@@ -16,7 +16,7 @@ use ambit_model::{
     ceiling::ClientCeilings,
     endpoint::{Endpoint, EndpointIssuer},
     ids::{AgentId, ClientId, EndpointSlug, GroupName, IssuerName, Millis, Subject, ToolsetSlug, UserKey},
-    issuer::{Algorithm, GroupSource, Issuer, IssuerScopes, TypRule},
+    issuer::{Algorithm, GroupSource, Issuer, IssuerScopes, People, TypRule},
     revocation::{Mark, Scope},
     toolset::Toolset,
 };
@@ -107,8 +107,10 @@ pub fn issuer(name: &str, iss: &str) -> Issuer {
         jwks_uri: None,
         algorithms: [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa].into(),
         typ: TypRule::Strict,
+        other_audiences: BTreeSet::new(),
         subject_claim: "sub".into(),
         client_claims: vec!["client_id".into(), "azp".into()],
+        people: People::Unmarked,
         groups: Some(GroupSource {
             claim: "groups".into(),
             map: [("staff-id".to_owned(), GroupName::parse("staff").unwrap())].into(),

@@ -35,7 +35,7 @@ pub struct Rules<'a> {
     /// Which `typ` marks its access tokens.
     pub typ: TypRule,
     /// Which audiences its tokens may have beside ours.
-    pub audience: AudienceRule,
+    pub audience: AudienceRule<'a>,
 }
 
 impl Rules<'_> {

@@ -237,6 +237,11 @@ pub struct Issuer {
     /// Which `typ` counts as an access token.
     #[serde(default)]
     pub typ: Typ,
+    /// Audiences that its tokens may have beside the endpoint's URL, exactly as written. None if absent: each of them could
+    /// replay a token here.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-text"}))]
+    pub other_audiences: Vec<String>,
     /// The claim that is the subject.
     #[serde(default = "defaults::subject_claim")]
     #[schemars(extend("format" = "ambit-text"))]
@@ -245,6 +250,9 @@ pub struct Issuer {
     #[serde(default = "defaults::client_claims")]
     #[schemars(length(min = 1), extend("items" = {"type": "string", "format": "ambit-text"}))]
     pub client_claims: Vec<String>,
+    /// How people's tokens are told from those that a client got for itself: a claim, or `unmarked` where nothing tells them
+    /// apart or there are no others.
+    pub people: Option<People>,
     /// Where its groups come from. Without it nobody of this issuer is in a group.
     pub groups: Option<Groups>,
     /// What its scopes mean: `none`, or a table from its scope to an Ambit toolset.
@@ -277,6 +285,36 @@ pub enum Typ {
     Strict,
     /// Also `JWT` or none, for issuers that do not mark access tokens.
     Lenient,
+}
+
+/// How an issuer marks the tokens of people.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(untagged)]
+pub enum People {
+    /// `unmarked`: a token that is not known to be a client's own is a person's.
+    Word(PeopleWord),
+    /// A claim that only people's tokens have.
+    Sign(PeopleSign),
+}
+
+/// The word that takes the place of a sign.
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub enum PeopleWord {
+    /// Nothing marks them.
+    Unmarked,
+}
+
+/// The claim by which people's tokens are known.
+#[derive(Deserialize, JsonSchema, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleSign {
+    /// The claim. A token without it is refused.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub claim: String,
+    /// What it says, as its text or in its list. If absent, whatever it says is enough.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub value: Option<String>,
 }
 
 /// Where an issuer's groups come from.

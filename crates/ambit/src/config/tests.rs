@@ -8,7 +8,7 @@ use ambit_model::{
     ceiling::Ceiling,
     endpoint::EndpointIssuer,
     grant::GrantSubject,
-    issuer::IssuerScopes,
+    issuer::{IssuerScopes, People},
     server::{Scheme, Upstream},
 };
 
@@ -217,6 +217,33 @@ fn what_should_be_looked_at_is_a_warning() {
 }
 
 #[test]
+fn whoever_maps_groups_says_how_people_are_known() {
+    let issuer = |more: &str| {
+        format!(
+            "[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n{more}groups = {{ claim = \"g\", map = {{ a = \"staff\" }} }}\n"
+        )
+    };
+    shown!(problems(&issuer("")));
+    assert_eq!(
+        problems(&issuer("").replace("{ a = \"staff\" }", "{}")),
+        "",
+        "without a group there is nothing to gain"
+    );
+    for (people, meant) in [
+        ("\"unmarked\"", People::Unmarked),
+        ("{ claim = \"sid\" }", People::Having { claim: "sid".into() }),
+        ("{ claim = \"k\", value = \"user\" }", People::Saying { claim: "k".into(), value: "user".into() }),
+    ] {
+        let resolved = load_text(&issuer(&format!("people = {people}\n"))).unwrap();
+        assert!(resolved.warnings.is_empty(), "{people}: {:?}", resolved.warnings);
+        assert_eq!(resolved.deployment.issuers["idp"].people, meant);
+    }
+    for people in ["\"marked\"", "{ value = \"user\" }", "{}", "[]", "true"] {
+        assert!(load_text(&issuer(&format!("people = {people}\n"))).is_err(), "{people}");
+    }
+}
+
+#[test]
 fn syntax_errors_name_their_lines() {
     shown!(problems("[servers.mux\nowner = \"x\"\n= 1\n"));
 }
@@ -281,6 +308,8 @@ servers = ["mux", "other"]
 issuer = "idp"
 [issuers.idp]
 issuer = "https://idp.example"
+other_audiences = ["account"]
+people = { claim = "sid" }
 groups = { claim = "groups", map = { "Video Team" = "video" } }
 scopes = { "video" = "read" }
 [accounts.alice]
@@ -333,6 +362,8 @@ fn a_whole_configuration_becomes_the_deployment() {
     assert!(matches!(&other.upstream, Upstream::Mcp { .. }));
     assert_eq!(quantity::instant_text(other.governance.expires_at), "2028-12-31T08:00:00Z");
     let idp = &deployment.issuers["idp"];
+    assert_eq!(idp.other_audiences, ["account".to_owned()].into());
+    assert_eq!(idp.people, People::Having { claim: "sid".into() });
     assert_eq!(idp.groups.as_ref().unwrap().map["Video Team"].as_str(), "video");
     assert!(matches!(&idp.scopes, IssuerScopes::Map(map) if map["video"].as_str() == "read"));
     assert!(matches!(&deployment.grants[0].subject, GrantSubject::Group(group) if group.as_str() == "video"));

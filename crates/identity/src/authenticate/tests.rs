@@ -237,7 +237,7 @@ async fn every_claim_of_our_own_tokens_is_checked() {
         (json!({ "aud": format!("{OWN_RESOURCE}/") }), TokenFault::Audience),
         (json!({ "aud": format!("{OWN_RESOURCE}/other") }), TokenFault::Audience),
         (json!({ "aud": "https://gw.example" }), TokenFault::Audience),
-        (json!({ "aud": [OWN_RESOURCE, "https://gw.example/mcp/other"] }), TokenFault::Audience),
+        (json!({ "aud": [OWN_RESOURCE, "https://gw.example/mcp/other"] }), TokenFault::Audiences),
         (json!({ "aud": [] }), TokenFault::Audience),
         (json!({ "aud": { "x": OWN_RESOURCE } }), TokenFault::Malformed("aud")),
         (json!({ "exp": null }), TokenFault::Missing("exp")),

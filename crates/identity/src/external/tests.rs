@@ -2,7 +2,7 @@ use ambit_model::{
     caller::{Assurance, Principal, TokenScopes},
     endpoint::EndpointIssuer,
     ids::{AgentId, IssuerName, UserKey},
-    issuer::{Algorithm, IssuerScopes, TypRule},
+    issuer::{Algorithm, Issuer, IssuerScopes, People, TypRule},
     revocation::{Dead, Mark, Scope},
 };
 use aws_lc_rs::hmac;
@@ -49,6 +49,7 @@ async fn every_claim_of_a_foreign_token_is_checked() {
         (json!({ "aud": format!("{HERE}/") }), TokenFault::Audience),
         (json!({ "aud": "vscode" }), TokenFault::Audience),
         (json!({ "aud": ["account", "https://gw.example/mcp"] }), TokenFault::Audience),
+        (json!({ "aud": ["account", HERE] }), TokenFault::Audiences),
         (json!({ "aud": [HERE, 7] }), TokenFault::Malformed("aud")),
         (json!({ "aud": null }), TokenFault::Missing("aud")),
         (json!({ "exp": second - 60 }), TokenFault::Expired),
@@ -91,9 +92,80 @@ async fn every_claim_of_a_foreign_token_is_checked() {
 #[tokio::test]
 async fn an_audience_may_be_a_text_or_a_list() {
     let foreign = Foreign::start().await;
-    for audience in [json!(HERE), json!([HERE]), json!(["account", HERE])] {
+    for audience in [json!(HERE), json!([HERE])] {
         assert!(foreign.present(json!({ "aud": audience })).await.is_ok(), "{audience}");
     }
+}
+
+#[tokio::test]
+async fn a_token_for_another_api_too_is_not_taken_unless_that_api_was_named() {
+    let other = json!({ "aud": [HERE, "https://other-api.example"] });
+    let foreign = Foreign::start().await;
+    assert_eq!(fault(&foreign.present(other.clone()).await), TokenFault::Audiences);
+    let mut keycloak = Foreign::with(|issuer| issuer.other_audiences = ["account".to_owned()].into()).await;
+    let with_account = keycloak.key.token(&keycloak.claims(&json!({ "aud": [HERE, "account"] })));
+    assert!(keycloak.show(&with_account, T0).await.is_ok());
+    assert_eq!(fault(&keycloak.present(other).await), TokenFault::Audiences);
+    assert_eq!(fault(&keycloak.present(json!({ "aud": ["account"] })).await), TokenFault::Audience);
+    // A remembered token is held to the rules of now.
+    keycloak.room.reconfigure(|deployment| {
+        deployment.issuers.values_mut().for_each(|issuer| issuer.other_audiences.clear());
+    });
+    assert_eq!(fault(&keycloak.show(&with_account, T0).await), TokenFault::Audiences);
+}
+
+#[tokio::test]
+async fn what_a_client_got_for_itself_is_no_persons_by_any_known_mark() {
+    let foreign = Foreign::start().await;
+    for claims in [
+        json!({ "preferred_username": "service-account-vscode" }),
+        json!({ "client_id": "VSCode", "preferred_username": "service-account-vscode" }),
+        json!({ "tid": "t", "oid": "u1" }),
+    ] {
+        assert_eq!(fault(&foreign.present(claims.clone()).await), TokenFault::Nobody, "{claims}");
+    }
+    for claims in [
+        json!({ "preferred_username": "service-account-other" }),
+        json!({ "preferred_username": "alice" }),
+        json!({ "tid": "t", "oid": "o1" }),
+        json!({ "oid": "u1" }),
+    ] {
+        assert!(foreign.present(claims.clone()).await.is_ok(), "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_no_person_where_people_have_a_sign() {
+    // A service account as some issuers make it: a subject of its own, groups, and nothing that says what it is.
+    let machine = json!({ "sub": "7c1f0d1e-0000-4000-8000-000000000000", "sid": null });
+    let anybody = Foreign::start().await;
+    assert!(anybody.present(machine.clone()).await.is_ok(), "without a sign nothing tells it from a person");
+    let having = Foreign::with(|issuer| issuer.people = People::Having { claim: "sid".into() }).await;
+    assert!(having.present(json!({})).await.is_ok());
+    assert_eq!(fault(&having.present(machine).await), TokenFault::NoPerson);
+    let marked = |claim: &str| People::Having { claim: claim.to_owned() };
+    let sign = Foreign::with(|issuer| issuer.people = marked("upn")).await;
+    for nothing in [json!(null), json!(""), json!(false), json!([]), json!({})] {
+        assert_eq!(fault(&sign.present(json!({ "upn": nothing })).await), TokenFault::NoPerson, "{nothing}");
+    }
+    let saying = |issuer: &mut Issuer| issuer.people = People::Saying { claim: "kind".into(), value: "user".into() };
+    let saying = Foreign::with(saying).await;
+    for (said, is_person) in [
+        (json!("user"), true),
+        (json!(["x", "user"]), true),
+        (json!("app"), false),
+        (json!("user app"), false),
+        (json!("User"), false),
+        (json!(["app"]), false),
+        (json!({ "user": true }), false),
+        (json!(null), false),
+    ] {
+        let shown = saying.present(json!({ "kind": said })).await;
+        assert_eq!(shown.is_ok(), is_person, "{said}");
+        assert!(is_person || fault(&shown) == TokenFault::NoPerson, "{said}");
+    }
+    // The sign of a person does not outweigh a mark of a client.
+    assert_eq!(fault(&saying.present(json!({ "kind": "user", "sub": "vscode" })).await), TokenFault::Nobody);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The claims of a verified token, read with the types the specifications give them. A claim of another type is an error,
 //! never absent.
 
+use std::collections::BTreeSet;
+
 use ambit_model::ids::Millis;
 use serde_json::{Map, Value};
 
@@ -22,14 +24,14 @@ pub struct Claims {
     pub expires_at: Millis,
 }
 
-/// Which audiences a token may have.
+/// Which audiences a token may have. Each other one could replay the token here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AudienceRule {
-    /// Only this resource. What we issue is for one resource.
+pub enum AudienceRule<'a> {
+    /// Only this resource.
     Sole,
-    /// This resource among others. Foreign issuers put their own APIs beside it (Keycloak adds `account`) and cannot
-    /// always be told not to; each of those others could replay the token here, which its user agreed to there.
-    Among,
+    /// This resource, and beside it nothing but these, exactly as written. Foreign issuers put their own APIs there
+    /// (Keycloak adds `account`) and cannot always be told not to.
+    Beside(&'a BTreeSet<String>),
 }
 
 impl Claims {
@@ -41,7 +43,7 @@ impl Claims {
         payload: &[u8],
         issuer: &str,
         resource: &str,
-        audience: AudienceRule,
+        audience: AudienceRule<'_>,
         now_ms: Millis,
     ) -> Result<Self, TokenFault> {
         let members = super::json::object(payload).map_err(|_| TokenFault::ClaimsJson)?;
@@ -76,24 +78,29 @@ impl Claims {
         Ok(claims)
     }
 
-    fn check_audience(&self, resource: &str, rule: AudienceRule) -> Result<(), TokenFault> {
-        let holds = match self.members.get("aud").ok_or(TokenFault::Missing("aud"))? {
+    fn check_audience(&self, resource: &str, rule: AudienceRule<'_>) -> Result<(), TokenFault> {
+        let is_ours = match self.members.get("aud").ok_or(TokenFault::Missing("aud"))? {
             Value::String(audience) => audience == resource,
             Value::Array(audiences) => {
                 if !audiences.iter().all(Value::is_string) {
                     return Err(TokenFault::Malformed("aud"));
                 }
                 let among = audiences.iter().any(|audience| audience == resource);
-                match rule {
-                    AudienceRule::Sole => among && audiences.len() == 1,
-                    AudienceRule::Among => among,
+                let mut others = audiences.iter().filter_map(Value::as_str).filter(|audience| *audience != resource);
+                let in_company = match rule {
+                    AudienceRule::Sole => audiences.len() > 1,
+                    AudienceRule::Beside(tolerated) => others.any(|other| !tolerated.contains(other)),
+                };
+                if among && in_company {
+                    return Err(TokenFault::Audiences);
                 }
+                among
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
                 return Err(TokenFault::Malformed("aud"));
             }
         };
-        if holds { Ok(()) } else { Err(TokenFault::Audience) }
+        if is_ours { Ok(()) } else { Err(TokenFault::Audience) }
     }
 
     /// A text claim that has to be there.

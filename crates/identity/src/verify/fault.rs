@@ -43,9 +43,14 @@ pub enum TokenFault {
     /// Another issuer.
     #[error("the token is from an issuer that this endpoint does not accept")]
     Issuer,
-    /// For another resource, or for more than one.
+    /// For another resource.
     #[error("the token is not for this endpoint: ask for one with `resource` set to its URL")]
     Audience,
+    /// For this resource and for others that its issuer's rules do not name.
+    #[error(
+        "the token is for other resources too: ask for one for this endpoint alone (`other_audiences` in the issuer's rules)"
+    )]
+    Audiences,
     /// `exp` is past.
     #[error("the token has expired: refresh it or log in again")]
     Expired,
@@ -69,6 +74,9 @@ pub enum TokenFault {
     /// The token is a client's own, with no person behind it, and no declared agent.
     #[error("the token stands for neither a person nor a declared agent")]
     Nobody,
+    /// The sign by which the issuer was said to mark people is not there.
+    #[error("the token does not show that a person logged in (`people` in the issuer's rules)")]
+    NoPerson,
     /// No usable client id.
     #[error("the token names no usable client")]
     Client,
@@ -109,12 +117,12 @@ impl TokenFault {
             Self::UnknownKey => "unknown_key",
             Self::Signature => "bad_signature",
             Self::Issuer => "wrong_issuer",
-            Self::Audience => "wrong_audience",
+            Self::Audience | Self::Audiences => "wrong_audience",
             Self::Expired => "expired",
             Self::NotYetValid | Self::IssuedInFuture => "not_yet_valid",
             Self::IdToken => "id_token",
             Self::Bound => "bound_token",
-            Self::Subject | Self::Nobody => "no_subject",
+            Self::Subject | Self::Nobody | Self::NoPerson => "no_subject",
             Self::Client => "no_client",
             Self::GroupsMissing | Self::GroupsOverage => "groups_missing",
             Self::ActorChain => "actor_chain",

@@ -5,23 +5,33 @@ use serde_json::{Value, json};
 use super::*;
 use crate::testing::{OWN_ISSUER, OWN_RESOURCE, T0, any_json};
 
-fn check(claims: &Value, audience: AudienceRule) -> Result<Claims, TokenFault> {
+fn check(claims: &Value, audience: AudienceRule<'_>) -> Result<Claims, TokenFault> {
     Claims::check(claims.to_string().as_bytes(), OWN_ISSUER, OWN_RESOURCE, audience, T0)
 }
 
 #[test]
-fn an_audience_of_ours_stands_alone_and_a_foreign_one_may_have_company() {
+fn an_audience_stands_alone_or_in_the_company_it_was_promised() {
     let claims = |aud: Value| json!({ "iss": OWN_ISSUER, "aud": aud, "iat": T0 / 1000, "exp": T0 / 1000 + 1 });
-    for (aud, sole, among) in [
-        (json!(OWN_RESOURCE), true, true),
-        (json!([OWN_RESOURCE]), true, true),
-        (json!([OWN_RESOURCE, OWN_RESOURCE]), false, true),
-        (json!(["account", OWN_RESOURCE]), false, true),
-        (json!([]), false, false),
-        (json!([[OWN_RESOURCE]]), false, false),
+    let tolerated = ["account".to_owned()].into();
+    let (other, malformed) = (Some(TokenFault::Audience), Some(TokenFault::Malformed("aud")));
+    let crowd = Some(TokenFault::Audiences);
+    for (aud, alone, beside) in [
+        (json!(OWN_RESOURCE), None, None),
+        (json!([OWN_RESOURCE]), None, None),
+        (json!([OWN_RESOURCE, OWN_RESOURCE]), crowd, None),
+        (json!(["account", OWN_RESOURCE]), crowd, None),
+        (json!([OWN_RESOURCE, "https://other.example"]), crowd, crowd),
+        (json!(["account", OWN_RESOURCE, "https://other.example"]), crowd, crowd),
+        (json!([OWN_RESOURCE, "Account"]), crowd, crowd),
+        (json!([OWN_RESOURCE, "account/"]), crowd, crowd),
+        (json!([OWN_RESOURCE, ""]), crowd, crowd),
+        (json!("account"), other, other),
+        (json!(["account"]), other, other),
+        (json!([]), other, other),
+        (json!([[OWN_RESOURCE]]), malformed, malformed),
     ] {
-        assert_eq!(check(&claims(aud.clone()), AudienceRule::Sole).is_ok(), sole, "{aud}");
-        assert_eq!(check(&claims(aud.clone()), AudienceRule::Among).is_ok(), among, "{aud}");
+        assert_eq!(check(&claims(aud.clone()), AudienceRule::Sole).err(), alone, "{aud}");
+        assert_eq!(check(&claims(aud.clone()), AudienceRule::Beside(&tolerated)).err(), beside, "{aud}");
     }
 }
 

@@ -6,7 +6,7 @@ use ambit_egress::{EgressRules, Target};
 use ambit_live::deployment::{Account, Agent};
 use ambit_model::{
     ids::{AgentId, GroupName, IssuerName, Subject, ToolsetSlug},
-    issuer::{Algorithm, GroupSource, Issuer, IssuerScopes, TypRule},
+    issuer::{Algorithm, GroupSource, Issuer, IssuerScopes, People, TypRule},
 };
 
 use super::Resolving;
@@ -58,11 +58,31 @@ impl Resolving<'_> {
                 raw::Typ::Strict => TypRule::Strict,
                 raw::Typ::Lenient => TypRule::Lenient,
             },
+            other_audiences: raw.other_audiences.iter().cloned().collect(),
             subject_claim: raw.subject_claim.clone(),
             client_claims: raw.client_claims.clone(),
+            people: self.people(place, raw),
             groups,
             scopes: self.scopes(&place.key("scopes"), &raw.scopes),
             claims: raw.claims.iter().cloned().collect(),
+        }
+    }
+
+    fn people(&mut self, place: &Place, raw: &raw::Issuer) -> People {
+        match &raw.people {
+            Some(raw::People::Word(raw::PeopleWord::Unmarked)) => People::Unmarked,
+            Some(raw::People::Sign(raw::PeopleSign { claim, value: None })) => People::Having { claim: claim.clone() },
+            Some(raw::People::Sign(raw::PeopleSign { claim, value: Some(value) })) => {
+                People::Saying { claim: claim.clone(), value: value.clone() }
+            }
+            None => {
+                if raw.groups.as_ref().is_some_and(|groups| !groups.map.is_empty()) {
+                    let message = "is not there, so a token that a client got for itself can count as a person with the \
+                                   groups it names: name a claim that only people's tokens have, or write `unmarked`";
+                    self.findings.warn(&place.key("people"), message);
+                }
+                People::Unmarked
+            }
         }
     }
 
