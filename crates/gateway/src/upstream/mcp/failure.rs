@@ -185,8 +185,8 @@ impl UpstreamFailure {
     pub(super) fn status(server: &ServerSlug, status: StatusCode) -> Self {
         let code = status.as_u16();
         if status.is_redirection() {
-            let clause = format!("answered with a redirect (HTTP {code}), which is not followed");
-            return Self::new(server, FailureKind::Unusable, false, clause);
+            // A 303 means that it was done (RFC 9110 §15.4.4), and the others are used as if they were one.
+            return Self::unusable(server, format!("answered with a redirect (HTTP {code}), which is not followed"));
         }
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -203,7 +203,8 @@ impl UpstreamFailure {
         }
     }
 
-    /// A status that is no answer, or blames the request. Some say that it was not even looked at.
+    /// A status that is no answer, or blames the request. Some say that its form was not even looked at; 404 and 405 do not,
+    /// which a program behind the address may have given after the deed.
     pub(super) fn refused(server: &ServerSlug, status: StatusCode) -> Self {
         if status.is_success() {
             let clause = format!("accepted the request without an answer (HTTP {})", status.as_u16());
@@ -211,11 +212,7 @@ impl UpstreamFailure {
         }
         let unread = matches!(
             status,
-            StatusCode::NOT_FOUND
-                | StatusCode::METHOD_NOT_ALLOWED
-                | StatusCode::NOT_ACCEPTABLE
-                | StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            StatusCode::NOT_ACCEPTABLE | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE
         );
         let clause = format!("does not take the request (HTTP {})", status.as_u16());
         Self::new(server, FailureKind::Unusable, !unread, clause)

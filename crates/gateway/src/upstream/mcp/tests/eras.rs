@@ -314,3 +314,34 @@ async fn a_redirect_is_not_followed() {
     assert!(failure.to_string().contains("redirect") && !failure.may_have_happened(), "{failure}");
     assert_eq!(other.connections(), 0);
 }
+
+#[tokio::test]
+async fn a_call_that_is_redirected_may_have_been_carried_out() {
+    for kind in [Kind::Modern, Kind::Legacy] {
+        for status in [301, 302, 303, 307, 308] {
+            let scene = Scene::of(kind).await;
+            let other = Fake::start(kind).await;
+            scene.call().await.unwrap();
+            let location = format!("location: http://{}/done\r\n", other.address);
+            scene.fake.instead(move |heard| {
+                (heard.method() == "tools/call").then(|| Reply::http(status, &location, ""))
+            });
+            let failure = scene.call().await.unwrap_err();
+            assert!(failure.to_string().contains("redirect") && failure.may_have_happened(), "{status} {failure}");
+            assert_eq!(other.connections(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_after_all_says_nothing_of_the_call() {
+    for status in [404, 405] {
+        let scene = Scene::of(Kind::Modern).await;
+        scene.call().await.unwrap();
+        scene.fake.instead(move |heard| {
+            (heard.method() == "tools/call").then(|| Reply::http(status, "content-type: text/html\r\n", "<html>"))
+        });
+        let failure = scene.call().await.unwrap_err();
+        assert!(failure.may_have_happened(), "{status} {failure}");
+    }
+}
