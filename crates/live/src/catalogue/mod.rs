@@ -3,6 +3,7 @@
 //! [`ServerCatalogue`] is one server's tools as last read from its document or listing; [`Catalogue`] puts the servers
 //! together with the lock file, and lays out each endpoint's names.
 
+mod effort;
 mod published;
 mod server;
 mod whole;

@@ -11,6 +11,7 @@ use ambit_model::{
 use ambit_openapi::OperationTool;
 use serde_json::{Map, Value, json};
 
+use super::effort;
 use crate::lock::Pin;
 
 /// A tool of one server, whatever its acceptance.
@@ -154,8 +155,9 @@ impl PublishedTool {
     }
 }
 
-/// Compiles a schema: linear-time patterns only, and no reference leaves the document.
+/// Compiles a schema: linear-time patterns only, no reference leaves the document, and checking by it ends.
 fn compile(schema: &Value) -> Result<Arguments, InvalidSchema> {
+    effort::is_bounded(schema).map_err(|error| InvalidSchema(error.to_string()))?;
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft202012)
         .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(256 * 1024))
