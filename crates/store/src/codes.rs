@@ -3,7 +3,7 @@
 use ambit_model::{Digest, ids::Millis};
 
 use crate::{
-    Source as _, StoreError, Tx,
+    Source, StoreError, Tx,
     statement::{Row, args},
 };
 
@@ -62,6 +62,14 @@ const PURGE: &str = "delete from codes where expires_at <= $1";
 pub async fn insert(tx: &mut Tx, code: &Code) -> Result<(), StoreError> {
     let args = args![&code.hash, code.payload.as_str(), code.family.as_str(), code.expires_at];
     tx.execute(INSERT, args).await.map(drop)
+}
+
+/// Whether there is such a code, good or not. Costs a look, not the turn to write.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn is_known(source: impl Source, hash: &Digest) -> Result<bool, StoreError> {
+    Ok(source.row(WHY_NOT, args![hash]).await?.is_some())
 }
 
 /// Spends a code. Commit also when the exchange fails afterwards: a code that was shown is spent.

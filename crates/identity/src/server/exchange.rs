@@ -32,7 +32,7 @@ use super::{
     failure::Down,
     fields::Fields,
     oauth_error::OAuthError,
-    offers, person, reply,
+    offers, person, refusals, reply,
     state::{Place, Server},
     visitor::Visitor,
 };
@@ -59,17 +59,14 @@ pub(crate) async fn exchange(
     let Some(place) = Place::find(&server, &slug) else { return OAuthError::not_found().into_response() };
     let answer = match answer(&server, &place, &visitor, &body).await {
         Ok(issued) => issued.into_response(),
-        Err(error) => {
-            server.live.recorder().refused_early(place.endpoint.slug.as_str(), visitor.source, error.code());
-            error.into_response()
-        }
+        Err(error) => refusals::refuse(&server, place.endpoint.slug.as_str(), visitor.source, error).into_response(),
     };
     reply::to_any_origin(answer)
 }
 
 async fn answer(server: &Server, place: &Place, visitor: &Visitor, body: &[u8]) -> Result<Issued, OAuthError> {
     let fields = Fields::of_form(&visitor.headers, body)?;
-    let client = prove::client(server, place, &visitor.headers, &fields).await?;
+    let client = prove::client(server, place, visitor, &fields).await?;
     if !fields.all("resource").all(|resource| place.is_resource(resource)) {
         return Err(OAuthError::bad("invalid_target", "this authorization server makes tokens for another resource"));
     }

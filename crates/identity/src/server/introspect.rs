@@ -18,7 +18,7 @@ use super::{
     exchange::refresh_hash,
     fields::Fields,
     oauth_error::OAuthError,
-    own_token, person, reply,
+    own_token, person, refusals, reply,
     state::{Place, Server},
     visitor::Visitor,
 };
@@ -34,25 +34,25 @@ pub(crate) async fn introspect(
     visitor: Visitor,
     body: Bytes,
 ) -> Response {
-    match answer(&server, &slug, &visitor, &body).await {
+    let Some(place) = Place::find(&server, &slug) else { return OAuthError::not_found().into_response() };
+    match answer(&server, &place, &visitor, &body).await {
         Ok(body) => reply::json(StatusCode::OK, &body),
-        Err(error) => error.into_response(),
+        Err(error) => refusals::refuse(&server, place.endpoint.slug.as_str(), visitor.source, error).into_response(),
     }
 }
 
-async fn answer(server: &Server, slug: &str, visitor: &Visitor, body: &[u8]) -> Result<Value, OAuthError> {
-    let place = Place::find(server, slug).ok_or_else(OAuthError::not_found)?;
+async fn answer(server: &Server, place: &Place, visitor: &Visitor, body: &[u8]) -> Result<Value, OAuthError> {
     let fields = Fields::of_form(&visitor.headers, body)?;
-    let client = prove::client(server, &place, &visitor.headers, &fields).await?;
+    let client = prove::client(server, place, visitor, &fields).await?;
     if !client.may_introspect {
         let description = "this client may not introspect tokens: set `may_introspect` in its configuration";
         return Err(OAuthError::new(StatusCode::FORBIDDEN, "access_denied", description));
     }
     let text = fields.required("token")?;
-    if let Some(token) = own_token::read(server, &place, text, server.now()) {
-        return Ok(access_token(server, &place, &token));
+    if let Some(token) = own_token::read(server, place, text, server.now()) {
+        return Ok(access_token(server, place, &token));
     }
-    let refresh = refresh_token(server, &place, text).await?;
+    let refresh = refresh_token(server, place, text).await?;
     Ok(refresh.unwrap_or_else(|| json!({ "active": false })))
 }
 

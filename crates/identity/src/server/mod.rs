@@ -29,6 +29,7 @@ mod page;
 mod pending;
 mod person;
 mod redirect;
+mod refusals;
 mod register;
 mod reply;
 mod revoke;

@@ -51,6 +51,11 @@ impl OAuthError {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// Whether the request was wrong, and not we.
+    pub(crate) fn is_callers(&self) -> bool {
+        self.status.is_client_error() && self.status != StatusCode::TOO_MANY_REQUESTS
+    }
+
     /// The error code, for the trail's counters.
     pub(crate) fn code(&self) -> &'static str {
         self.code

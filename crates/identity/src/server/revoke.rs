@@ -21,7 +21,7 @@ use super::{
     exchange::refresh_hash,
     fields::Fields,
     oauth_error::OAuthError,
-    own_token, reply,
+    own_token, refusals, reply,
     state::{Place, Server},
     visitor::Visitor,
 };
@@ -34,17 +34,17 @@ pub(crate) async fn revoke(
     visitor: Visitor,
     body: Bytes,
 ) -> Response {
-    let answer = match answer(&server, &slug, &visitor, &body).await {
+    let Some(place) = Place::find(&server, &slug) else { return OAuthError::not_found().into_response() };
+    let answer = match answer(&server, &place, &visitor, &body).await {
         Ok(()) => reply::json(StatusCode::OK, &json!({})),
-        Err(error) => error.into_response(),
+        Err(error) => refusals::refuse(&server, place.endpoint.slug.as_str(), visitor.source, error).into_response(),
     };
     reply::to_any_origin(answer)
 }
 
-async fn answer(server: &Server, slug: &str, visitor: &Visitor, body: &[u8]) -> Result<(), OAuthError> {
-    let place = Place::find(server, slug).ok_or_else(OAuthError::not_found)?;
+async fn answer(server: &Server, place: &Place, visitor: &Visitor, body: &[u8]) -> Result<(), OAuthError> {
     let fields = Fields::of_form(&visitor.headers, body)?;
-    let client = prove::client(server, &place, &visitor.headers, &fields).await?;
+    let client = prove::client(server, place, visitor, &fields).await?;
     let token = fields.required("token")?;
     // The hint only says where to look first (RFC 7009 §2.1); both places are cheap to look at.
     let shown = families::find_by_token(server.live.store(), &refresh_hash(token)).await?;
@@ -56,7 +56,7 @@ async fn answer(server: &Server, slug: &str, visitor: &Visitor, body: &[u8]) -> 
         return Ok(());
     }
     let now = server.now();
-    if let Some(token) = own_token::read(server, &place, token, now)
+    if let Some(token) = own_token::read(server, place, token, now)
         && token.client.id == client.id
     {
         let scope = Scope::ForeignToken(IssuerName::local(), token.id.clone());

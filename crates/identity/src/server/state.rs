@@ -54,6 +54,8 @@ pub struct Settings {
     pub waiting_per_minute: NonZeroU32,
     /// Passwords tried per minute, over all accounts.
     pub logins_per_minute: NonZeroU32,
+    /// Requests of machines refused with the reason per minute: more are told to wait. Good ones are never counted.
+    pub refusals_per_minute: NonZeroU32,
 }
 
 impl Default for Settings {
@@ -65,6 +67,7 @@ impl Default for Settings {
             documents_per_minute: bound(30),
             waiting_per_minute: bound(300),
             logins_per_minute: bound(30),
+            refusals_per_minute: bound(300),
         }
     }
 }
@@ -79,7 +82,9 @@ pub(crate) struct Server {
     all_registrations: PerSource,
     pub(crate) waiting: PerSource,
     pub(crate) logins: PerSource,
+    pub(crate) refusals: PerSource,
     pub(crate) throttle: Throttle,
+    pub(crate) secrets_tried: Throttle,
     pub(crate) hashing: Hashing,
 }
 
@@ -94,7 +99,9 @@ impl Server {
             all_registrations: PerSource::new(&clock, settings.all_registrations_per_hour, hour),
             waiting: PerSource::new(&clock, settings.waiting_per_minute, minute),
             logins: PerSource::new(&clock, settings.logins_per_minute, minute),
+            refusals: PerSource::new(&clock, settings.refusals_per_minute, minute),
             throttle: Throttle::new(),
+            secrets_tried: Throttle::new(),
             hashing: Hashing::new(),
             live,
             signing,

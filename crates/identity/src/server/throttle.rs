@@ -51,24 +51,51 @@ impl Throttle {
     /// # Errors
     /// For how many seconds to wait.
     pub(crate) fn admit(&self, account: &str, source: IpAddr, now_ms: Millis) -> Result<Admitted, u64> {
-        let source = neighbourhood(source).to_string();
-        let pair = Digest::of_parts([account.as_bytes(), source.as_bytes()]);
+        let pair = pair(account, source);
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = tries.get(&pair).copied().filter(|tries| tries.last_at + FORGET_MS > now_ms);
-        let count = match before {
-            Some(tries) if now_ms < tries.next_at => {
-                return Err(u64::try_from(tries.next_at - now_ms).unwrap_or(0).div_ceil(1000));
-            }
-            Some(tries) => tries.count.saturating_add(1),
-            None => 1,
-        };
+        let count = standing(&tries, &pair, now_ms)?.saturating_add(1);
         tries.insert(pair, Tries { count, last_at: now_ms, next_at: now_ms + delay(count) });
         Ok(Admitted(pair))
+    }
+
+    /// Lets a try through without counting it; [`Throttle::failed`] does that. For tries whose outcome is known at once.
+    ///
+    /// # Errors
+    /// For how many seconds to wait.
+    pub(crate) fn look(&self, account: &str, source: IpAddr, now_ms: Millis) -> Result<Admitted, u64> {
+        let pair = pair(account, source);
+        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        standing(&tries, &pair, now_ms).map(|_| Admitted(pair))
+    }
+
+    /// It was wrong.
+    pub(crate) fn failed(&self, admitted: &Admitted, now_ms: Millis) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        // While it was looked at, others may have failed: those who came together count together.
+        let count = match standing(&tries, &admitted.0, now_ms) {
+            Ok(count) => count.saturating_add(1),
+            Err(_) => return,
+        };
+        tries.insert(admitted.0, Tries { count, last_at: now_ms, next_at: now_ms + delay(count) });
     }
 
     /// The password was right: what came before is forgotten.
     pub(crate) fn passed(&self, admitted: &Admitted) {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&admitted.0);
+    }
+}
+
+fn pair(account: &str, source: IpAddr) -> Digest {
+    let source = neighbourhood(source).to_string();
+    Digest::of_parts([account.as_bytes(), source.as_bytes()])
+}
+
+/// How many failures stand, or for how many seconds to wait.
+fn standing(tries: &Cache<Digest, Tries>, pair: &Digest, now_ms: Millis) -> Result<u32, u64> {
+    match tries.get(pair).copied().filter(|tries| tries.last_at + FORGET_MS > now_ms) {
+        Some(tries) if now_ms < tries.next_at => Err(u64::try_from(tries.next_at - now_ms).unwrap_or(0).div_ceil(1000)),
+        Some(tries) => Ok(tries.count),
+        None => Ok(0),
     }
 }
 

@@ -199,6 +199,8 @@ async fn a_code_is_spent_once(place: Place) {
     codes::insert(&mut tx, &code("a")).await.unwrap();
     codes::insert(&mut tx, &code("b")).await.unwrap();
     assert_eq!(codes::consume(&mut tx, &digest("unknown"), NOW).await.unwrap(), Consumed::Unknown);
+    assert!(codes::is_known(&mut tx, &digest("a")).await.unwrap());
+    assert!(!codes::is_known(&mut tx, &digest("unknown")).await.unwrap());
     assert_eq!(codes::consume(&mut tx, &digest("b"), NOW + 60).await.unwrap(), Consumed::Expired);
     assert_eq!(codes::consume(&mut tx, &digest("a"), NOW + 59).await.unwrap(), Consumed::Fresh(code("a")));
     for later in [NOW + 59, NOW + 100_000] {

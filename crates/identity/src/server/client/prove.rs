@@ -13,7 +13,9 @@ use super::{document, registered};
 use crate::server::{
     fields::Fields,
     oauth_error::OAuthError,
+    refusals,
     state::{Place, Server},
+    visitor::Visitor,
 };
 
 /// A client that may go on.
@@ -36,25 +38,32 @@ impl Proved {
 pub(crate) async fn client(
     server: &Server,
     place: &Place,
-    headers: &HeaderMap,
+    visitor: &Visitor,
     fields: &Fields,
 ) -> Result<Proved, OAuthError> {
-    let Presented { id, secret } = presented(headers, fields)?;
+    let Presented { id, secret } = presented(&visitor.headers, fields)?;
     let id = ClientId::parse(&id).map_err(|_| unknown())?;
-    if let Some(client) = place.snapshot.deployment.clients.iter().find(|client| client.id == id) {
+    if secret.is_none() {
+        return compare(server, place, &id, None).await;
+    }
+    refusals::guarded(server, &id, visitor.source, compare(server, place, &id, secret)).await
+}
+
+async fn compare(server: &Server, place: &Place, id: &ClientId, secret: Option<Secret>) -> Result<Proved, OAuthError> {
+    if let Some(client) = place.snapshot.deployment.clients.iter().find(|client| client.id == *id) {
         return configured(server, client, secret.as_ref());
     }
     if document::is_url(id.as_str()) {
         // Nothing was registered and nothing is fetched: only what this id was given before can be exchanged.
         return match secret {
-            None => Ok(Proved::public(id)),
+            None => Ok(Proved::public(id.clone())),
             Some(_) => Err(OAuthError::invalid_client("a client with a metadata document has no secret: send none")),
         };
     }
-    let (row, _) = registered(server, place, &id).await?.ok_or_else(unknown)?;
+    let (row, _) = registered(server, place, id).await?.ok_or_else(unknown)?;
     match (row.secret_hash, secret) {
-        (None, None) => Ok(Proved::public(id)),
-        (Some(hash), Some(secret)) if is_same(&hash, &secret) => Ok(Proved::public(id)),
+        (None, None) => Ok(Proved::public(id.clone())),
+        (Some(hash), Some(secret)) if is_same(&hash, &secret) => Ok(Proved::public(id.clone())),
         (None, Some(_)) | (Some(_), None | Some(_)) => Err(wrong()),
     }
 }

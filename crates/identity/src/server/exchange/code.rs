@@ -19,6 +19,8 @@ use crate::server::{
     state::{Place, Server},
 };
 
+const OVER: &str = "the code is unknown or expired: authorize again";
+
 pub(super) async fn exchange(
     server: &Server,
     place: &Place,
@@ -28,14 +30,16 @@ pub(super) async fn exchange(
     let code = fields.required("code")?;
     let verifier = fields.required("code_verifier")?;
     let redirect_uri = fields.required("redirect_uri")?;
-    let now = server.now();
+    let (hash, now) = (code::hash(code), server.now());
+    // Anybody can make codes up: that must not take anybody's turn to write.
+    if !codes::is_known(server.live.store(), &hash).await? {
+        return Err(OAuthError::invalid_grant(OVER));
+    }
     let mut tx = server.live.store().begin().await?;
-    let spent = match codes::consume(&mut tx, &code::hash(code), now).await? {
+    let spent = match codes::consume(&mut tx, &hash, now).await? {
         Consumed::Fresh(spent) => spent,
         Consumed::Replayed { family } => return replayed(server, tx, &family).await,
-        Consumed::Expired | Consumed::Unknown => {
-            return Err(OAuthError::invalid_grant("the code is unknown or expired: authorize again"));
-        }
+        Consumed::Expired | Consumed::Unknown => return Err(OAuthError::invalid_grant(OVER)),
     };
     let granted: Granted = serde_json::from_str(&spent.payload).map_err(Down::from)?;
     if let Err(refused) = belongs(&granted, place, client, redirect_uri, verifier) {

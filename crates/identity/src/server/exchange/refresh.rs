@@ -36,14 +36,17 @@ pub(super) async fn exchange(
 ) -> Result<Issued, OAuthError> {
     let hash = refresh_hash(fields.required("refresh_token")?);
     let only = fields.one("scope")?.map(token::toolsets_of_scope);
-    let mut tx = server.live.store().begin().await?;
-    let shown = families::find_by_token(&mut tx, &hash).await?;
-    let family = shown.map(|shown| shown.family).filter(|family| family.endpoint == place.endpoint.slug);
+    // Anybody can make tokens up: that must not take anybody's turn to write.
+    let shown = families::find_by_token(server.live.store(), &hash).await?;
+    let family = shown.map(|shown| shown.family).filter(|family| {
+        family.endpoint == place.endpoint.slug && family.client == client.id && family.revoked_at.is_none()
+    });
     let family = family.ok_or_else(|| OAuthError::invalid_grant(OVER))?;
     // Looked at before the token is spent: a request that asks for too much may be repeated.
     if only.as_ref().is_some_and(|only| only.iter().any(|slug| !family.toolsets.contains(slug))) {
         return Err(OAuthError::bad("invalid_scope", "`scope` names a toolset that was not consented to"));
     }
+    let mut tx = server.live.store().begin().await?;
     match families::rotate(&mut tx, &hash, &client.id, server.now(), GRACE_MS).await? {
         Rotation::Fresh { family, generation } => {
             go_on(server, place, client, tx, family, Some(generation + 1), only.as_ref()).await

@@ -12,6 +12,7 @@ mod my_clients;
 mod outage;
 mod redirects;
 mod refresh;
+mod refusals;
 mod register;
 mod revoke;
 mod routes;
@@ -202,6 +203,7 @@ fn generous() -> Settings {
         documents_per_minute: many,
         waiting_per_minute: many,
         logins_per_minute: many,
+        refusals_per_minute: many,
     }
 }
 
