@@ -8,7 +8,10 @@ mod rollup;
 use std::{net::IpAddr, sync::Arc};
 
 use ambit_ledger::{InvalidKey, SigningKey};
-use ambit_model::event::{Act, Event, RequestId, VERSION};
+use ambit_model::{
+    event::{Act, Event, RequestId, VERSION},
+    ids::UserKey,
+};
 pub use ambit_trail::{AppendError, Appended, Durability, Keys as IndexKeys, Unavailable};
 use ambit_trail::{Files, OpenError, Record, Reservation, Settings, Trail};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -123,7 +126,13 @@ impl Recorder {
 
     /// Counts a request that was refused before anybody was identified. Written once a minute per source prefix and reason.
     pub fn refused_early(&self, endpoint: &str, source: IpAddr, reason: &'static str) {
-        self.shared.rollups.count(endpoint, source, reason, self.shared.clock.now());
+        self.shared.rollups.count(endpoint, source, None, reason, self.shared.clock.now());
+    }
+
+    /// Counts a refused login, under the account it was for if there is one of that name. What was typed otherwise may be a
+    /// password in the wrong field, and is not written down.
+    pub fn refused_login(&self, account: Option<&UserKey>, source: IpAddr, reason: &'static str) {
+        self.shared.rollups.count("login", source, account, reason, self.shared.clock.now());
     }
 
     /// Writes the counts of minutes that are over; all of them if `closing`.

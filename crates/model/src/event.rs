@@ -275,6 +275,9 @@ pub struct Rollup<'a> {
     pub endpoint: &'a str,
     /// The source prefix: IPv4 /24 or IPv6 /56.
     pub source: &'a str,
+    /// The account they tried to log in to, `user local:alice`: only of one that exists, never what somebody typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<&'a str>,
     /// Why they were refused.
     pub reason: &'a str,
     /// How many.

@@ -33,7 +33,7 @@ pub struct Record {
 /// What a record can be found by. An outcome that follows an intent carries the intent's keys.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Keys {
-    /// `issuer:subject` of the person; of an act, whom it concerns.
+    /// `issuer:subject` of the person; of an act or refused logins, whom they concern.
     pub subject: Option<Arc<str>>,
     /// The agent.
     pub agent: Option<Arc<str>>,
@@ -62,7 +62,10 @@ impl Keys {
                 .with_decision(outcome.decision.as_ref())
                 .with_endpoint(outcome.endpoint),
             Event::Act(act) => Self { subject: Some(person_of(act.subject).into()), ..Self::default() },
-            Event::Rollup(rollup) => Self::default().with_endpoint(rollup.endpoint),
+            Event::Rollup(rollup) => {
+                Self { subject: rollup.subject.map(|subject| person_of(subject).into()), ..Self::default() }
+                    .with_endpoint(rollup.endpoint)
+            }
         }
     }
 

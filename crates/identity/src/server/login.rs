@@ -92,7 +92,10 @@ enum Proof {
 }
 
 async fn prove(server: &Server, visitor: &Visitor, name: &str, password: Secret) -> Result<Proof, Down> {
-    let refused = |reason| server.live.recorder().refused_early("login", visitor.source, reason);
+    let snapshot = server.live.current();
+    let user = UserKey::local(name).ok();
+    let declared = user.clone().filter(|user| person::declared(&snapshot, user).is_some());
+    let refused = |reason| server.live.recorder().refused_login(declared.as_ref(), visitor.source, reason);
     if let Err(seconds) = server.logins.admit(visitor.source) {
         refused("login_throttled");
         return Ok(Proof::Wait(seconds));
@@ -104,17 +107,14 @@ async fn prove(server: &Server, visitor: &Visitor, name: &str, password: Secret)
             return Ok(Proof::Wait(seconds));
         }
     };
-    let snapshot = server.live.current();
-    let user = UserKey::local(name).ok();
     // Looked up whether or not it is declared: the answer takes the same way for both.
     let account = match &user {
         Some(user) => accounts::find(server.live.store(), &user.subject).await?,
         None => None,
     };
-    let user = user.filter(|user| person::declared(&snapshot, user).is_some());
-    let stored = account.filter(|account| user.is_some() && session::may_log_in(account));
+    let stored = account.filter(|account| declared.is_some() && session::may_log_in(account));
     let holds = server.hashing.verify(password, stored.and_then(|account| account.password_hash)).await?;
-    let Some(user) = user.filter(|_| holds) else {
+    let Some(user) = declared.clone().filter(|_| holds) else {
         refused("login_failed");
         return Ok(Proof::Fails);
     };

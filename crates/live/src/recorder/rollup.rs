@@ -1,5 +1,5 @@
-//! Counts of refusals before anybody was identified: one record per source prefix, reason and minute, and a bounded number
-//! of them, so that a flood without a token leaves little.
+//! Counts of refusals before anybody was identified: one record per source prefix, reason and minute, and of logins per
+//! account as well; a bounded number of them, so that a flood without a token leaves little.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use ambit_model::{
     event::{Event, RequestId, Rollup, VERSION},
-    ids::Millis,
+    ids::{Millis, UserKey},
 };
 
 /// Most counts kept at once. What comes beyond is counted under `other`.
@@ -27,6 +27,7 @@ struct Key {
     minute: Millis,
     endpoint: String,
     source: Option<IpAddr>,
+    account: Option<UserKey>,
     reason: &'static str,
 }
 
@@ -36,16 +37,27 @@ pub(super) struct Count {
     key: Key,
     endpoint: String,
     source: String,
+    subject: Option<String>,
     seen: u64,
 }
 
 impl Rollups {
-    pub(super) fn count(&self, endpoint: &str, source: IpAddr, reason: &'static str, now: Millis) {
+    pub(super) fn count(
+        &self,
+        endpoint: &str,
+        source: IpAddr,
+        account: Option<&UserKey>,
+        reason: &'static str,
+        now: Millis,
+    ) {
         let minute = now.div_euclid(MINUTE_MS) * MINUTE_MS;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = Key { minute, endpoint: endpoint.to_owned(), source: Some(prefix(source)), reason };
+        let account = account.cloned();
+        let mut key = Key { minute, endpoint: endpoint.to_owned(), source: Some(prefix(source)), account, reason };
         if counts.len() >= MOST && !counts.contains_key(&key) {
-            key = Key { minute, endpoint: "other".to_owned(), source: None, reason };
+            // Accounts are declared, so there are few: which of them is attacked is kept from however many places it is.
+            let endpoint = if key.account.is_some() { key.endpoint } else { "other".to_owned() };
+            key = Key { endpoint, source: None, ..key };
         }
         let count = counts.entry(key).or_default();
         *count = count.saturating_add(1);
@@ -55,7 +67,7 @@ impl Rollups {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let due = counts.extract_if(|key, _| closing || now >= key.minute.saturating_add(MINUTE_MS));
         let mut due: Vec<_> = due.map(|(key, count)| Count::new(key, count)).collect();
-        due.sort_unstable_by(|a, b| (a.key.minute, &a.source).cmp(&(b.key.minute, &b.source)));
+        due.sort_unstable_by(|a, b| (a.key.minute, &a.source, &a.subject).cmp(&(b.key.minute, &b.source, &b.subject)));
         due
     }
 
@@ -75,7 +87,8 @@ impl Count {
             Some(IpAddr::V6(address)) => format!("{address}/56"),
             None => "other".to_owned(),
         };
-        Self { endpoint: key.endpoint.clone(), source, seen, key }
+        let subject = key.account.as_ref().map(|account| format!("user {account}"));
+        Self { endpoint: key.endpoint.clone(), source, subject, seen, key }
     }
 
     pub(super) fn event(&self, request: RequestId, at: Millis) -> Event<'_> {
@@ -86,6 +99,7 @@ impl Count {
             minute: self.key.minute,
             endpoint: &self.endpoint,
             source: &self.source,
+            subject: self.subject.as_deref(),
             reason: self.key.reason,
             count: self.seen,
         })
@@ -111,7 +125,7 @@ mod tests {
     fn a_flood_leaves_a_bounded_number_of_counts_and_none_is_lost() {
         let rollups = Rollups::default();
         for n in 0..20_000_u32 {
-            rollups.count("default", IpAddr::V4((n << 8).into()), "token_absent", 60_000);
+            rollups.count("default", IpAddr::V4((n << 8).into()), None, "token_absent", 60_000);
         }
         assert!(rollups.take_due(119_999, false).is_empty());
         let due = rollups.take_due(120_000, false);
@@ -119,6 +133,20 @@ mod tests {
         assert_eq!(due.iter().map(|count| count.seen).sum::<u64>(), 20_000);
         rollups.put_back(due.into_iter());
         assert_eq!(rollups.take_due(0, true).iter().map(|count| count.seen).sum::<u64>(), 20_000);
+    }
+
+    #[test]
+    fn an_attacked_account_is_named_from_however_many_places_it_is_attacked() {
+        let (rollups, alice) = (Rollups::default(), UserKey::local("alice").unwrap());
+        for n in 0..20_000_u32 {
+            rollups.count("login", IpAddr::V4((n << 8).into()), Some(&alice), "login_failed", 60_000);
+            rollups.count("login", IpAddr::V4((n << 8).into()), None, "login_failed", 60_000);
+        }
+        let due = rollups.take_due(120_000, false);
+        assert!(due.len() <= MOST + 2, "{}", due.len());
+        let hers: Vec<_> = due.iter().filter(|count| count.subject.as_deref() == Some("user local:alice")).collect();
+        assert_eq!(hers.iter().map(|count| count.seen).sum::<u64>(), 20_000);
+        assert!(hers.iter().any(|count| count.source == "other" && count.endpoint == "login"));
     }
 
     #[test]

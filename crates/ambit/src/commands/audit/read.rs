@@ -174,7 +174,8 @@ fn in_words(record: &Value) -> String {
         "act" => vec![text("/by").into(), text("/act").into(), text("/subject").into(), text("/reason").into()],
         "rollup" => {
             let count = event.get("count").and_then(Value::as_u64).unwrap_or_default();
-            vec![format!("{count} refused"), text("/source").into(), text("/endpoint").into(), text("/reason").into()]
+            let of = [text("/source"), text("/endpoint"), text("/subject"), text("/reason")];
+            [format!("{count} refused")].into_iter().chain(of.map(ToOwned::to_owned)).collect()
         }
         _ => vec![
             text("/request").into(),
@@ -212,6 +213,14 @@ mod tests {
         );
         let act = json!({"leaf": 4, "event": {"event": "act", "at": 0, "by": "operator:root", "act": "block", "subject": "user local:bob"}});
         assert_eq!(in_words(&act), "1970-01-01T00:00:00Z  #4  act  operator:root  block  user local:bob");
+        let rollup = json!({"leaf": 6, "event": {
+            "event": "rollup", "at": 0, "endpoint": "login", "source": "192.0.2.0/24", "subject": "user local:bob",
+            "reason": "login_failed", "count": 7,
+        }});
+        assert_eq!(
+            in_words(&rollup),
+            "1970-01-01T00:00:00Z  #6  rollup  7 refused  192.0.2.0/24  login  user local:bob  login_failed"
+        );
         assert_eq!(in_words(&json!({"leaf": 5, "event": {"event": "unreadable"}})), "  #5  unreadable");
     }
 }

@@ -150,3 +150,37 @@ async fn failed_logins_are_summed_up_in_the_trail() {
     assert!(trail.contains("\"reason\":\"login_failed\",\"count\":3"), "{trail}");
     assert!(!trail.contains("wrong password!"));
 }
+
+#[tokio::test]
+async fn the_trail_names_the_account_that_was_attacked_and_nothing_that_was_only_typed() {
+    let app = App::with(super::world(), super::generous(), super::nowhere()).await;
+    let mut browser = app.browser();
+    let form = browser.get("/login").await;
+    for (name, status) in [
+        ("alice", 401),
+        ("alice", 401),
+        ("alice", 401),
+        ("alice", 401),
+        ("alice", 429),
+        ("bob", 401),
+        ("hunter2-in-the-wrong-field", 401),
+        ("local:alice", 401),
+    ] {
+        browser.enter(&form, name, "wrong password!").await.expect(status);
+    }
+    app.clock.advance(60_000);
+    browser.enter(&form, "bob", "wrong password!").await.expect(401);
+    app.live.recorder().flush_refusals(true).await.unwrap();
+    let trail = app.trail();
+    for (subject, reason, count) in [
+        ("user local:alice", "login_failed", 4),
+        ("user local:alice", "login_throttled", 1),
+        ("user local:bob", "login_failed", 1),
+    ] {
+        let said = format!("\"subject\":\"{subject}\",\"reason\":\"{reason}\",\"count\":{count}");
+        assert!(trail.contains(&said), "{said}: {trail}");
+    }
+    assert_eq!(trail.matches("\"subject\":\"user local:bob\",\"reason\"").count(), 2, "each minute on its own");
+    assert!(trail.contains("\"source\":\"192.0.2.0/24\",\"reason\":\"login_failed\",\"count\":2"), "{trail}");
+    assert!(!trail.contains("hunter2"));
+}
