@@ -6,8 +6,11 @@
 
 mod background;
 mod client_secrets;
+mod crowd;
 mod fleet;
 mod listener;
+mod metrics;
+mod patience;
 mod pinned;
 mod reload;
 mod routes;
@@ -29,6 +32,7 @@ use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
 
 use client_secrets::ClientSecrets;
+use crowd::Crowd;
 use reload::Reloader;
 use trail_name::TrailName;
 
@@ -52,6 +56,7 @@ pub struct Ready {
     public_egress: Client,
     socket: OperatorSocket,
     listener: TcpListener,
+    counters: Option<TcpListener>,
     resolved: Resolved,
     address: SocketAddr,
 }
@@ -135,6 +140,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         Some(listener) => listener,
         None => listener::bind(resolved.listen).await?,
     };
+    let counters = metrics::bind(resolved.metrics).await?;
     let address = listener.local_addr().context("the listening socket has no address")?;
     Ok(Ready {
         live,
@@ -149,6 +155,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         public_egress,
         socket,
         listener,
+        counters,
         resolved,
         address,
     })
@@ -158,6 +165,11 @@ impl Ready {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its counters are read, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.counters.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The live deployment, for whoever looks at it from the same process.
@@ -188,6 +200,7 @@ impl Ready {
             trail,
             store,
             listener,
+            counters,
             gateway,
             socket,
             signing,
@@ -201,7 +214,7 @@ impl Ready {
         } = self;
         let reloader =
             Reloader::new(resolved.clone(), live.clone(), sources.clone(), Arc::clone(&jwks), client_secrets);
-        let tasks = background::spawn(
+        let mut tasks = background::spawn(
             background::Beside {
                 live: live.clone(),
                 trail: trail.clone(),
@@ -216,8 +229,12 @@ impl Ready {
             },
             &stopping,
         );
+        if let Some(listener) = counters {
+            tasks.spawn(metrics::serve(listener, gateway.clone(), signals::until(stopping.clone())));
+        }
         tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
-        listener::serve(listener, router, routes::tag, signals::until(shutdown)).await;
+        let crowd = Crowd::new(&resolved.trusted_proxies);
+        listener::serve(listener, router, routes::tag, crowd, signals::until(shutdown)).await;
         if !gateway.drain(listener::DRAIN).await {
             tracing::warn!("some calls did not end in time; the trail says `unknown` for them");
         }

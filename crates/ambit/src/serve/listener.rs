@@ -1,9 +1,15 @@
 //! The listening socket: connections in, requests to the router, an orderly end.
 //!
-//! HTTP/1.1 with `TCP_NODELAY`, a bounded number of connections, a bounded time for the head of a request, and a drain that
-//! lets running requests finish. The peer's address travels with each request; nothing here reads a header.
+//! HTTP/1.1 with `TCP_NODELAY`, bounded connections in all and per source, a bounded time for head, body and for a peer that
+//! does not read, and a drain that lets running requests finish. The peer's address travels with each request; nothing here reads a header.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use axum::{Router, body::Body, http::Request};
@@ -12,17 +18,19 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 
-/// Most connections at once; more wait in the backlog of the kernel.
-const MAX_CONNECTIONS: usize = 16_384;
+use super::{
+    crowd::Crowd,
+    patience::{PatientBody, PatientStream},
+};
 
 /// From the first byte of a request to the end of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is said that no connection can be accepted.
+const COMPLAIN: Duration = Duration::from_secs(10);
 
 /// How long running requests may take to finish when the process is asked to stop.
 pub const DRAIN: Duration = Duration::from_secs(20);
@@ -42,30 +50,40 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     tag: fn(&mut Request<Body>, SocketAddr),
+    crowd: Crowd,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut complained: Option<Instant> = None;
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+        let accepting = async {
+            let slot = crowd.slot().await;
+            (slot, listener.accept().await)
         };
+        let (slot, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            (slot, accepted) = accepting => (slot, accepted),
+        };
+        let Some(slot) = slot else { break };
         match accepted {
             Ok((stream, peer)) => {
+                // A source that has its share is cut off without a word: it costs least.
+                let Some(place) = crowd.admit(slot, peer.ip()) else { continue };
                 let connection = graceful.watch(connection(stream, peer, router.clone(), tag));
                 tokio::spawn(async move {
                     // A connection that breaks is the peer's affair; its requests have their own records.
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection ended early");
                     }
-                    drop(slot);
+                    drop(place);
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if complained.is_none_or(|last| last.elapsed() > COMPLAIN) {
+                    complained = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -86,7 +104,7 @@ fn connection(
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(PatientBody::new(body)));
         tag(&mut request, peer);
         let mut router = router.clone();
         async move { Ok::<_, Infallible>(into_response(router.call(request).await)) }
@@ -96,7 +114,7 @@ fn connection(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(PatientStream::new(stream)), service)
 }
 
 fn into_response<T>(answer: Result<T, Infallible>) -> T {

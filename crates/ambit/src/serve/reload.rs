@@ -134,7 +134,9 @@ fn keep_known(
 ) -> Arc<ServerCatalogue> {
     let declared = next.deployment.servers.get(&read.slug);
     match known.get(&read.slug) {
-        Some(known) if read.problem.is_some() && declared.is_some_and(|server| known.is_of(server)) => Arc::clone(known),
+        Some(known) if read.problem.is_some() && declared.is_some_and(|server| known.is_of(server)) => {
+            Arc::clone(known)
+        }
         Some(_) | None => read,
     }
 }
