@@ -26,6 +26,7 @@ mod legacy;
 mod list;
 mod metadata;
 mod metrics;
+mod bodies;
 mod parse;
 mod refuse;
 mod resolve;
