@@ -10,11 +10,13 @@ use ambit_mcp::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::Method as Verb;
+use http_body::Body as _;
 
 use crate::{
     answer::Reply,
     authenticate::{self, Entered},
     authorize::{self, Permit},
+    bodies::Part,
     discover, filter,
     finish::{self, Finish},
     gateway::Gateway,
@@ -33,15 +35,18 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Clo
     let verb = arrival.head.method.clone();
     let entered = match authenticate::authenticate(gateway, arrival).await {
         Ok(entered) => entered,
-        Err(closed) => return closed,
+        Err(closed) => {
+            parse::discard(body).await;
+            return closed;
+        }
     };
     match verb {
         Verb::POST => {}
         Verb::DELETE => return legacy::end(gateway, entered).await,
         _ => return entered.refuse(gateway, Reply::method_not_allowed()),
     }
-    let body = match receive(gateway, &entered, body).await {
-        Ok(body) => body,
+    let (body, part) = match receive(gateway, &entered, body).await {
+        Ok(received) => received,
         Err(reply) => return entered.refuse(gateway, reply),
     };
     // Reading the body may have taken a while; what counts is what holds now.
@@ -56,17 +61,18 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Clo
     };
     let gateway = gateway.clone();
     let running = Arc::clone(&gateway.shared);
-    finish::run(&running.running, |finish| answer(gateway, entered, body, finish)).await
+    finish::run(&running.running, |finish| answer(gateway, entered, (body, part), finish)).await
 }
 
 /// Reads the body. A client that leaves meanwhile is counted.
-async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<Bytes, Reply> {
+async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<(Bytes, Part), Reply> {
     let settings = &gateway.shared.settings;
     parse::admit(&entered.head().headers, &body, &settings.limits)?;
+    let part = gateway.shared.bodies.part(body.size_hint().exact(), settings.limits.max_body_bytes)?;
     let mut waiting = Waiting { gateway, endpoint: entered.place().slug(), source: entered.source(), here: true };
     let read = parse::body(body, &settings.limits, settings.body_timeout).await;
     waiting.here = false;
-    read
+    Ok((read?, part))
 }
 
 /// Counts a client that is gone before it said what it wanted.
@@ -86,7 +92,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Everything after the body. Owns all it needs, so that it can go on without its client.
-async fn answer(gateway: Gateway, entered: Entered, body: Bytes, finish: Finish) -> Closed<Reply> {
+async fn answer(gateway: Gateway, entered: Entered, (body, _part): (Bytes, Part), finish: Finish) -> Closed<Reply> {
     let limits = &gateway.shared.settings.limits;
     let read = legacy::negotiated(&gateway, &entered)
         .and_then(|negotiated| Inbound::read(&entered.head().headers, negotiated, &body, limits));

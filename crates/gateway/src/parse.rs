@@ -187,6 +187,19 @@ pub(crate) async fn body(body: Body, limits: &Limits, at_most: Duration) -> Resu
     }
 }
 
+/// Takes a small body and throws it away. A client that is refused by its headers may be writing it still: with the body left
+/// unread its connection would close under it, and it goes on to ask for a token on the same one.
+///
+/// What is large or slow is left, and the connection closes.
+pub(crate) async fn discard(body: Body) {
+    const MOST_BYTES: usize = 64 * 1024;
+    const AT_MOST: Duration = Duration::from_millis(250);
+    let mut rest = Limited::new(body, MOST_BYTES);
+    let taken = async { while let Some(Ok(_)) = rest.frame().await {} };
+    // Whether it ended in time shows in the connection alone.
+    drop(tokio::time::timeout(AT_MOST, taken).await);
+}
+
 fn too_long(limits: &Limits) -> Reply {
     let message = format!("request body is over the limit of {} bytes; send less at once", limits.max_body_bytes);
     Reply::error(&RpcError::body_too_large(message), None, "body_too_long")
