@@ -26,8 +26,8 @@ use ambit_gateway::{
 };
 use ambit_identity::{authenticate::Authenticator, jwks::Jwks, signing::Signing};
 use ambit_live::{Live, Parts, clock::Clock, keys::Keys, recorder};
-use ambit_store::Store;
-use ambit_trail::{Disk, Files, Trail};
+use ambit_store::{Store, trail_index};
+use ambit_trail::{Acceptance, Disk, Files, Trail};
 use anyhow::Context as _;
 use tokio::{net::TcpListener, sync::watch};
 
@@ -79,11 +79,20 @@ pub struct Start {
     pub segment_bytes: Option<u64>,
     /// A socket that is bound already, in place of the configured address.
     pub listener: Option<TcpListener>,
+    /// Start although the trail misses records that are known elsewhere, and record who says so and why.
+    pub accept_trail_loss: Option<Acceptance>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { apply_config: false, clock: Clock::System, files: Arc::new(Disk), segment_bytes: None, listener: None }
+        Self {
+            apply_config: false,
+            clock: Clock::System,
+            files: Arc::new(Disk),
+            segment_bytes: None,
+            listener: None,
+            accept_trail_loss: None,
+        }
     }
 }
 
@@ -98,7 +107,7 @@ impl std::fmt::Debug for Start {
 /// # Errors
 /// Whatever keeps it from serving, with what to do.
 pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> {
-    let Start { apply_config, clock, files, segment_bytes, listener } = start;
+    let Start { apply_config, clock, files, segment_bytes, listener, accept_trail_loss } = start;
     let keys = Arc::new(Keys::open(&resolved.key_dir())?);
     let signing = Arc::new(Signing::open(&resolved.key_dir(), clock.now())?);
     let store = Store::open(&resolved.store).await?;
@@ -109,7 +118,12 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     let credentials = config::secrets::spendables(&resolved)?;
     let client_secrets = ClientSecrets::read(&resolved)?;
     let servers = catalogues::read_all(resolved.deployment.servers.values(), &sources, &credentials, clock.now()).await;
-    let trail = open_trail_of(&resolved, &keys, files, segment_bytes, &clock)?;
+    let kept = |usual: ambit_trail::Settings| ambit_trail::Settings {
+        segment_bytes: segment_bytes.unwrap_or(usual.segment_bytes),
+        accept_loss: accept_trail_loss,
+        ..usual
+    };
+    let trail = open_trail_as(&resolved, &keys, files, &store, &clock, kept).await?;
     let live = Live::open(Parts {
         deployment: resolved.deployment.clone(),
         lock: resolved.lock.clone(),
@@ -249,29 +263,45 @@ impl Ready {
     }
 }
 
-/// Opens this node's trail. Blocks for file operations.
+/// Opens this node's trail, unless the store's index or a further checkpoint knows more of it than is there. Blocks for file
+/// operations.
 ///
 /// # Errors
-/// If another process has it, its key cannot be read, or its files do not stand.
-pub fn open_trail(resolved: &Resolved, keys: &Keys, files: Arc<dyn Files>, clock: &Clock) -> anyhow::Result<Trail> {
-    open_trail_of(resolved, keys, files, None, clock)
-}
-
-fn open_trail_of(
+/// If another process has it, its key cannot be read, its files do not stand, or the store cannot be asked.
+pub async fn open_trail(
     resolved: &Resolved,
     keys: &Keys,
     files: Arc<dyn Files>,
-    segment_bytes: Option<u64>,
+    store: &Store,
     clock: &Clock,
 ) -> anyhow::Result<Trail> {
+    open_trail_as(resolved, keys, files, store, clock, |usual| usual).await
+}
+
+async fn open_trail_as(
+    resolved: &Resolved,
+    keys: &Keys,
+    files: Arc<dyn Files>,
+    store: &Store,
+    clock: &Clock,
+    kept: impl FnOnce(ambit_trail::Settings) -> ambit_trail::Settings,
+) -> anyhow::Result<Trail> {
     let TrailName { node, origin } = TrailName::of(resolved)?;
-    let usual = ambit_trail::Settings::new(resolved.trail_dir(), node, origin);
-    let settings = ambit_trail::Settings {
+    let indexed = trail_index::last_indexed(store, &node).await?.map_or(0, |last| last + 1);
+    let settings = kept(ambit_trail::Settings {
         checkpoint_file: resolved.trail.checkpoint_file.clone(),
-        segment_bytes: segment_bytes.unwrap_or(usual.segment_bytes),
-        ..usual
-    };
-    Ok(recorder::open_trail(settings, keys, files, clock)?)
+        indexed: Some(indexed),
+        ..ambit_trail::Settings::new(resolved.trail_dir(), node.as_str(), origin)
+    });
+    let trail = recorder::open_trail(settings, keys, files, clock)?;
+    let records = trail.recovery().records;
+    if indexed > records {
+        // Their loss was accepted: what the index says of them would hide the records that take their numbers.
+        let mut tx = store.begin().await?;
+        trail_index::forget_from(&mut tx, &node, records).await?;
+        tx.commit().await?;
+    }
+    Ok(trail)
 }
 
 /// The outgoing client under some rules.

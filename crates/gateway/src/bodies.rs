@@ -49,7 +49,8 @@ impl Bodies {
         match Arc::clone(&self.room).try_acquire_many_owned(units) {
             Ok(held) => Ok(Part { _held: Some(held) }),
             Err(_) => {
-                let error = RpcError::rate_limited("too many large requests at once: send it again in a moment", COME_BACK_MS);
+                let error =
+                    RpcError::rate_limited("too many large requests at once: send it again in a moment", COME_BACK_MS);
                 Err(Reply::error(&error, None, "no_room"))
             }
         }

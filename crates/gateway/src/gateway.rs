@@ -9,6 +9,7 @@ use ambit_live::Live;
 use ambit_mcp::strict::Limits;
 
 use crate::{
+    bodies::Bodies,
     doors::{self, Doors, InvalidDoors},
     faces::Faces,
     finish::Running,
@@ -43,6 +44,8 @@ pub struct GatewayParts {
 pub struct Settings {
     /// Bounds on a request body.
     pub limits: Limits,
+    /// The memory that large request bodies may take all together, in bytes.
+    pub bodies_bytes: usize,
     /// The longest a client may take to send a body.
     pub body_timeout: Duration,
     /// What the answer to a read waits for.
@@ -84,6 +87,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
+            bodies_bytes: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             reads: Reads::default(),
             page_tools: 1_000,
@@ -107,6 +111,7 @@ pub(crate) struct Shared {
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) settings: Settings,
     pub(crate) throttle: Throttle,
+    pub(crate) bodies: Bodies,
     pub(crate) sessions: Sessions,
     pub(crate) lists: Lists,
     pub(crate) mirrored: Mirrored,
@@ -129,6 +134,7 @@ impl Gateway {
         let refresher = Refresher::new(live.clone(), mcp.clone(), settings.listings);
         let shared = Shared {
             throttle: Throttle::new(settings.refusals),
+            bodies: Bodies::new(settings.bodies_bytes),
             sessions: Sessions::new(settings.session_life),
             lists: Lists::new(settings.page_tools, settings.list_ttl),
             mirrored: Mirrored::new(),
@@ -163,7 +169,7 @@ impl Gateway {
 
     /// The counters as Prometheus text. Not a route: whoever serves it decides who may read it.
     pub fn metrics(&self) -> String {
-        self.shared.metrics.to_text()
+        self.shared.metrics.to_text(self.live())
     }
 
     /// Waits until nothing runs any more whose client has left; false if that takes longer.

@@ -13,6 +13,7 @@
 mod answer;
 mod authenticate;
 mod authorize;
+mod bodies;
 mod corridor;
 mod discover;
 pub mod doors;
@@ -26,7 +27,6 @@ mod legacy;
 mod list;
 mod metadata;
 mod metrics;
-mod bodies;
 mod parse;
 mod refuse;
 mod resolve;

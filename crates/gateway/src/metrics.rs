@@ -1,5 +1,5 @@
-//! Counters of the corridor, as Prometheus text. Every label is one of a closed set: nothing a client invents, a tool name
-//! included, makes a new series.
+//! Counters of the corridor and the state it stands on, as Prometheus text. Every label is one of a closed set, or the name
+//! of a server in the snapshot: nothing a client invents, a tool name included, makes a new series.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use ambit_model::event::Executed;
+use ambit_live::{Live, Mode};
+use ambit_model::{event::Executed, ids::ServerSlug};
 
 use crate::{answer::Note, parse::Method};
 
@@ -25,6 +26,35 @@ pub(crate) struct Metrics {
     methods: [PerMethod; Method::ALL.len()],
     /// By reason. Reasons are static words of this program, so there are few.
     refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// By server and kind. Servers are declared, and kinds are static words of this program.
+    upstream_failures: Mutex<BTreeMap<(ServerSlug, &'static str), u64>>,
+}
+
+/// What the counters stand on, at the moment of asking.
+struct State {
+    trail_writable: bool,
+    store_reachable: bool,
+    mode: &'static str,
+    revision: u64,
+}
+
+/// The words of [`Mode`].
+const MODES: [&str; 3] = ["normal", "reads_only", "refuse"];
+
+impl State {
+    fn of(live: &Live) -> Self {
+        let [normal, reads_only, refuse] = MODES;
+        Self {
+            trail_writable: live.recorder().trail().is_writable(),
+            store_reachable: live.store().is_reachable(),
+            mode: match live.mode() {
+                Mode::Normal => normal,
+                Mode::ReadsOnly(_) => reads_only,
+                Mode::Refuse(_) => refuse,
+            },
+            revision: live.current().revision,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -37,13 +67,20 @@ struct PerMethod {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        Self { methods: Default::default(), refused: Mutex::default() }
+        Self { methods: Default::default(), refused: Mutex::default(), upstream_failures: Mutex::default() }
     }
 
     /// Counts a refusal of nobody in particular.
     pub(crate) fn refused(&self, reason: &'static str) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refused.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Counts a call that got no answer from its server.
+    pub(crate) fn upstream_failed(&self, server: &ServerSlug, kind: &'static str) {
+        let mut failures = self.upstream_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry((server.clone(), kind)).or_default();
         *count = count.saturating_add(1);
     }
 
@@ -69,18 +106,20 @@ impl Metrics {
         counts.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn to_text(&self) -> String {
-        let mut out = String::with_capacity(4096);
-        self.write(&mut out);
+    pub(crate) fn to_text(&self, live: &Live) -> String {
+        let mut out = String::with_capacity(8192);
+        let servers = &live.current().deployment.servers;
+        self.write(&mut out, &State::of(live), &|server| servers.contains_key(server));
         out
     }
 
-    fn write(&self, out: &mut String) {
+    fn write(&self, out: &mut String, state: &State, is_declared: &dyn Fn(&ServerSlug) -> bool) {
         // Writing to a string cannot fail.
         let mut line = |text: std::fmt::Arguments<'_>| {
             let _ = out.write_fmt(text);
             out.push('\n');
         };
+        line(format_args!("# HELP ambit_requests_total Requests of verified callers, by how they ended."));
         line(format_args!("# TYPE ambit_requests_total counter"));
         for (method, counts) in Method::ALL.iter().zip(&self.methods) {
             for (end, count) in ENDS.iter().zip(&counts.ends) {
@@ -88,6 +127,7 @@ impl Metrics {
                 line(format_args!("ambit_requests_total{{method=\"{method}\",end=\"{end}\"}} {count}"));
             }
         }
+        line(format_args!("# HELP ambit_request_seconds From the first byte in to the record of the outcome."));
         line(format_args!("# TYPE ambit_request_seconds histogram"));
         for (method, counts) in Method::ALL.iter().zip(&self.methods) {
             let method = method.metric();
@@ -103,9 +143,40 @@ impl Metrics {
             line(format_args!("ambit_request_seconds_sum{{method=\"{method}\"}} {seconds}"));
             line(format_args!("ambit_request_seconds_count{{method=\"{method}\"}} {count}"));
         }
+        line(format_args!(
+            "# HELP ambit_refused_total Requests refused before there was anything to judge, by reason."
+        ));
         line(format_args!("# TYPE ambit_refused_total counter"));
         for (reason, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             line(format_args!("ambit_refused_total{{reason=\"{reason}\"}} {count}"));
+        }
+        line(format_args!("# HELP ambit_upstream_failures_total Calls that got no answer, by server and kind."));
+        line(format_args!("# TYPE ambit_upstream_failures_total counter"));
+        let failures = self.upstream_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((server, kind), count) in failures.iter().filter(|((server, _), _)| is_declared(server)) {
+            line(format_args!("ambit_upstream_failures_total{{server=\"{server}\",kind=\"{kind}\"}} {count}"));
+        }
+        for (name, help, value) in [
+            (
+                "ambit_trail_writable",
+                "Whether the trail takes records; without it nothing runs.",
+                u64::from(state.trail_writable),
+            ),
+            (
+                "ambit_store_reachable",
+                "Whether the store answered when it was last asked.",
+                u64::from(state.store_reachable),
+            ),
+            ("ambit_snapshot_revision", "The revision that requests see.", state.revision),
+        ] {
+            line(format_args!("# HELP {name} {help}"));
+            line(format_args!("# TYPE {name} gauge"));
+            line(format_args!("{name} {value}"));
+        }
+        line(format_args!("# HELP ambit_mode What the node does while store or trail are down."));
+        line(format_args!("# TYPE ambit_mode gauge"));
+        for mode in MODES {
+            line(format_args!("ambit_mode{{mode=\"{mode}\"}} {}", u8::from(mode == state.mode)));
         }
     }
 }
@@ -125,7 +196,13 @@ mod tests {
         metrics.closed(Method::CallTool, &Note::of("cancelled"), took);
         metrics.closed(Method::ListTools, &Note::of("ok"), took);
         metrics.refused("token_absent");
-        let text = metrics.to_text();
+        let (api, gone) = (ServerSlug::parse("api").unwrap(), ServerSlug::parse("gone").unwrap());
+        for server in [&api, &api, &gone] {
+            metrics.upstream_failed(server, "timeout");
+        }
+        let state = State { trail_writable: true, store_reachable: false, mode: "reads_only", revision: 7 };
+        let mut text = String::new();
+        metrics.write(&mut text, &state, &|server| *server == api);
         for line in [
             r#"ambit_requests_total{method="tools/call",end="ok"} 1"#,
             r#"ambit_requests_total{method="tools/call",end="failed"} 2"#,
@@ -135,8 +212,15 @@ mod tests {
             r#"ambit_request_seconds_bucket{method="tools/call",le="0.001"} 5"#,
             r#"ambit_request_seconds_count{method="tools/call"} 5"#,
             r#"ambit_refused_total{reason="token_absent"} 1"#,
+            r#"ambit_upstream_failures_total{server="api",kind="timeout"} 2"#,
+            "ambit_trail_writable 1",
+            "ambit_store_reachable 0",
+            "ambit_snapshot_revision 7",
+            r#"ambit_mode{mode="normal"} 0"#,
+            r#"ambit_mode{mode="reads_only"} 1"#,
         ] {
             assert!(text.lines().any(|written| written == line), "{line}\n{text}");
         }
+        assert!(!text.contains("gone"), "a server that is not declared any more has no series");
     }
 }

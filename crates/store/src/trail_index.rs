@@ -124,6 +124,7 @@ on conflict (node, first_leaf) do nothing";
 const INSERT_KEY: &str = "
 insert into trail_keys (kind, value, to_ms, node, first_leaf, from_ms) values ($1, $2, $3, $4, $5, $6)";
 const LAST_INDEXED: &str = "select max(last_leaf) as last_leaf from trail_bundles where node = $1";
+const FORGET: &str = "delete from trail_bundles where node = $1 and last_leaf >= $2";
 const PURGE: &str = "delete from trail_bundles where to_ms < $1";
 
 /// What both searches share: keys, time range, cursor, order.
@@ -250,4 +251,12 @@ pub async fn search(source: impl Source, query: &Query) -> Result<Vec<BundleRef>
 /// [`StoreError`].
 pub async fn purge(tx: &mut Tx, before_ms: Millis) -> Result<u64, StoreError> {
     tx.execute(PURGE, args![before_ms]).await
+}
+
+/// Forgets the bundles of a node that reach this leaf or later ones: they are of records that are lost.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn forget_from(tx: &mut Tx, node: &str, leaf: u64) -> Result<u64, StoreError> {
+    tx.execute(FORGET, args![node, leaf]).await
 }

@@ -51,6 +51,7 @@ const STOP: Duration = Duration::from_mins(1);
 pub struct TestApp {
     directory: Arc<TempDir>,
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     live: Live,
     signing: Arc<Signing>,
     gateway: Gateway,
@@ -128,8 +129,9 @@ impl TestApp {
     fn run(directory: Arc<TempDir>, address: SocketAddr, ready: Ready) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (live, signing, gateway) = (ready.live().clone(), Arc::clone(ready.signing()), ready.gateway().clone());
+        let metrics = ready.metrics_address();
         let running = tokio::spawn(ready.run(stopping));
-        Self { directory, address, live, signing, gateway, web: Web::new(), stop, running }
+        Self { directory, address, metrics, live, signing, gateway, web: Web::new(), stop, running }
     }
 
     /// Stops it in order and gives its directory back, for a restart.
@@ -152,6 +154,11 @@ impl TestApp {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its counters are read, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// The configuration file.

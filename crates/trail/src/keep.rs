@@ -15,6 +15,7 @@ use crate::{
     bell::Wish,
     commit::Shared,
     condition::{Condition, Unavailable},
+    elsewhere,
     files::{File, Open, replace},
     history,
     progress::lock,
@@ -106,7 +107,7 @@ impl Shared {
         }
         replace(files, &self.path(CHECKPOINT_NAME), signed.note().as_bytes())?;
         match &self.settings.checkpoint_file {
-            Some(path) => replace(files, path, signed.note().as_bytes()),
+            Some(path) => elsewhere::replace_further(files, path, signed, self.key.verifying()),
             None => Ok(()),
         }
     }

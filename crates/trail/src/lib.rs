@@ -9,6 +9,7 @@
 
 mod bell;
 mod condition;
+mod elsewhere;
 mod feed;
 mod history;
 mod intake;
@@ -48,7 +49,7 @@ pub use record::{Durability, Keys, Peek, Record, parse_request};
 pub use recover::{OpenError, Recovery};
 pub use search::{Found, SearchError, search};
 pub use segments::{ReadError, Reader, Stored};
-pub use settings::Settings;
+pub use settings::{Acceptance, Settings};
 pub use tail::tail;
 pub use trail::{Trail, UNKNOWN_RESULT};
 pub use verify::{VerifyError, verify_directory, verify_export};

@@ -12,12 +12,13 @@ use std::{
 };
 
 use ambit_ledger::{
-    CheckpointError, Frontier, SignedCheckpoint, VerifyingKey,
+    CheckpointError, Frontier, Hash, SignedCheckpoint, VerifyingKey,
     segment::{HEADER_BYTES, Header, is_node},
 };
 use ambit_model::{event::RequestId, ids::Millis};
 
 use crate::{
+    elsewhere::{self, Loss},
     files::{Files, Open, read_whole, replace},
     history,
     keep::CHECKPOINT_NAME,
@@ -82,6 +83,34 @@ pub enum OpenError {
         /// What differs.
         what: String,
     },
+    /// More is known elsewhere than is here, or other things.
+    #[error(
+        "the trail in `{directory}` holds {records} records, but {what}: an older or another copy of it may have been put back; \
+         nothing was changed. Put the newer one back; if it is gone for good, start once with \
+         `ambit serve --accept-trail-loss \"the reason\"`, which is recorded"
+    )]
+    Behind {
+        /// The directory.
+        directory: PathBuf,
+        /// How many records it holds.
+        records: u64,
+        /// Who knows what else.
+        what: String,
+    },
+    /// The further file holds something else.
+    #[error(
+        "`{path}` holds no checkpoint of this trail and is not overwritten: {source}; move it away, or name another \
+         `checkpoint_file` under `[trail]`"
+    )]
+    Further {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: CheckpointError,
+    },
+    /// A loss is accepted that there is not.
+    #[error("nothing is missing from the trail in `{0}`: start without `--accept-trail-loss`")]
+    NothingLost(PathBuf),
     /// A thread could not be started, or the first records could not be written.
     #[error("the trail in `{directory}` cannot be started: {why}")]
     Start {
@@ -110,6 +139,8 @@ pub(crate) struct Recovered {
     pub(crate) torn_bytes: u64,
     /// Intents without an outcome, oldest first.
     pub(crate) dangling: Vec<Peek>,
+    /// What is missing and may be.
+    pub(crate) loss: Option<Loss>,
 }
 
 /// An intent older than this, counted back from the last segment, was closed by an earlier start or never will be.
@@ -133,23 +164,30 @@ pub(crate) fn check(settings: &Settings, key: &VerifyingKey) -> Result<(), OpenE
     Ok(())
 }
 
-/// Reads the stored checkpoint, if there is one.
+/// Reads the stored checkpoint, if there is one. One that was kept for good and covers more counts instead: neither removing
+/// nor replacing one file must undo what was signed.
 pub(crate) fn stored_checkpoint(
     files: &dyn Files,
     directory: &Path,
     key: &VerifyingKey,
 ) -> Result<Option<SignedCheckpoint>, OpenError> {
     let path = directory.join(CHECKPOINT_NAME);
-    let bytes = match read_whole(files, &path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return last_in_history(files, directory, key),
+    let latest = match read_whole(files, &path) {
+        Ok(bytes) => {
+            let opened = SignedCheckpoint::open(&String::from_utf8_lossy(&bytes), key);
+            Some(opened.map_err(|source| OpenError::Checkpoint { path, source })?)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(OpenError::Io { path, source }),
     };
-    let note = String::from_utf8_lossy(&bytes);
-    SignedCheckpoint::open(&note, key).map(Some).map_err(|source| OpenError::Checkpoint { path, source })
+    let kept = last_in_history(files, directory, key)?;
+    Ok(match (latest, kept) {
+        (Some(latest), Some(kept)) if kept.size() > latest.size() => Some(kept),
+        (latest, kept) => latest.or(kept),
+    })
 }
 
-/// Without the latest checkpoint, the last one that was kept for good: removing one file must not undo what was signed.
+/// The last checkpoint that was kept for good.
 fn last_in_history(
     files: &dyn Files,
     directory: &Path,
@@ -184,11 +222,13 @@ pub(crate) fn recover(
     files: &dyn Files,
     settings: &Settings,
     checkpoint: Option<&SignedCheckpoint>,
+    key: &VerifyingKey,
 ) -> Result<Recovered, OpenError> {
     let directory = settings.directory.as_path();
     let io = |source| OpenError::Io { path: directory.to_owned(), source };
     let segments = list(files, directory).map_err(io)?;
     let scan = scan(files, settings, &segments, checkpoint)?;
+    let loss = elsewhere::compare(files, settings, key, &scan.tree, |size| root_at(files, directory, &segments, size))?;
     for name in files.list(directory).map_err(io)? {
         if Path::new(&name).extension().is_some_and(|end| end == "spare" || end == "new") {
             files.remove(&directory.join(&name)).map_err(io)?;
@@ -220,7 +260,7 @@ pub(crate) fn recover(
     let mut dangling: Vec<_> = scan.open_intents.into_values().collect();
     dangling.sort_by_key(|(leaf, _)| *leaf);
     let dangling = dangling.into_iter().map(|(_, peek)| peek).collect();
-    Ok(Recovered { tree: scan.tree, active, torn_bytes, dangling })
+    Ok(Recovered { tree: scan.tree, active, torn_bytes, dangling, loss })
 }
 
 /// Reads the last segments and compares them with the checkpoint. Changes nothing.
@@ -308,6 +348,32 @@ fn start_of_scan(
         }
     }
     Ok(0)
+}
+
+/// The root over the first records, read from the segment that holds the last of them; `None` if they cannot be read.
+fn root_at(
+    files: &dyn Files,
+    directory: &Path,
+    segments: &[(u64, String)],
+    size: u64,
+) -> Result<Option<Hash>, OpenError> {
+    for (_, name) in segments.iter().rev().filter(|(first, _)| *first <= size) {
+        let (header, mut reader) = match SegmentReader::open(files, directory, name) {
+            Ok(opened) => opened,
+            Err(ReadError::Header { .. }) => continue,
+            Err(error) => return Err(read_error(error)),
+        };
+        let mut tree = header.tree;
+        while tree.size() < size {
+            let step = reader.next().map_err(|source| OpenError::Io { path: directory.join(name), source })?;
+            let Step::Record(stored) = step else { break };
+            tree.push(stored.hash);
+        }
+        if tree.size() == size {
+            return Ok(Some(tree.root()));
+        }
+    }
+    Ok(None)
 }
 
 fn note_request(open: &mut BTreeMap<RequestId, (u64, Peek)>, leaf: u64, bytes: &[u8]) {

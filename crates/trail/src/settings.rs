@@ -23,6 +23,19 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// A further file that always holds the latest checkpoint, on another disk for example.
     pub checkpoint_file: Option<PathBuf>,
+    /// How many records of this trail the store's index knows: the trail does not open with fewer.
+    pub indexed: Option<u64>,
+    /// Opens although records are missing that are known elsewhere, and says so in the trail.
+    pub accept_loss: Option<Acceptance>,
+}
+
+/// Who puts up with the loss of records, and why.
+#[derive(Clone, Debug)]
+pub struct Acceptance {
+    /// The operator.
+    pub by: String,
+    /// In their words.
+    pub reason: String,
 }
 
 impl Settings {
@@ -37,6 +50,8 @@ impl Settings {
             sync_within: Duration::from_millis(50),
             checkpoint_every: Duration::from_secs(1),
             checkpoint_file: None,
+            indexed: None,
+            accept_loss: None,
         }
     }
 }

@@ -8,5 +8,6 @@ mod on_disk;
 mod properties;
 mod reading;
 mod recovery;
+mod rollback;
 mod support;
 mod tampering;

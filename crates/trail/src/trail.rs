@@ -21,6 +21,7 @@ use crate::{
     bell::{Bell, Wish},
     commit::Shared,
     condition::{Condition, Health, Places, Unavailable},
+    elsewhere::{self, Loss},
     export::KEY_NAME,
     feed::Feed,
     files::{Files, Held, replace},
@@ -68,12 +69,13 @@ impl Trail {
         let files: Arc<dyn Files> = Arc::new(files);
         let held = take_directory(files.as_ref(), &settings)?;
         let checkpoint = recover::stored_checkpoint(files.as_ref(), &settings.directory, key.verifying())?;
-        let recovered = recover::recover(files.as_ref(), &settings, checkpoint.as_ref())?;
+        let mut recovered = recover::recover(files.as_ref(), &settings, checkpoint.as_ref(), key.verifying())?;
         let (records, torn_bytes) = (recovered.tree.size(), recovered.torn_bytes);
         let dangling = recovered.dangling.iter().map(|peek| closing(peek, now())).collect::<Vec<_>>();
+        let loss = recovered.loss.take();
         let recovery = Recovery { records, torn_bytes, closed: dangling.len() as u64 };
         let shared = Arc::new(share(settings, key, files, Arc::new(now), held, recovered, checkpoint));
-        shared.begin(&recovery, dangling)?;
+        shared.begin(&recovery, dangling, loss.as_ref())?;
         let open = OpenTrail { shared: shared.clone(), recovery, threads: Mutex::default() };
         let trail = Self { open: Arc::new(open) };
         trail.start("ambit-trail-commit", &shared.committer, {
@@ -228,7 +230,7 @@ fn share(
 
 impl Shared {
     /// Records what opening set right, and signs for what is there.
-    fn begin(&self, recovery: &Recovery, dangling: Vec<Record>) -> Result<(), OpenError> {
+    fn begin(&self, recovery: &Recovery, dangling: Vec<Record>, loss: Option<&Loss>) -> Result<(), OpenError> {
         let directory = &self.settings.directory;
         let start = |why: String| OpenError::Start { directory: directory.clone(), why };
         if let Err(error) = history::mend(self.files.as_ref(), directory) {
@@ -241,6 +243,10 @@ impl Shared {
         if recovery.torn_bytes > 0 {
             tracing::warn!(bytes = recovery.torn_bytes, "half-written records of the trail were set aside as `*.torn`");
             records.push(self.recovered_act(recovery).map_err(|error| start(error.to_string()))?);
+        }
+        if let Some(loss) = loss {
+            tracing::warn!(what = %loss.what, "the loss of records of the trail was accepted");
+            records.push(self.lost_act(recovery, loss).map_err(|error| start(error.to_string()))?);
         }
         if recovery.closed > 0 {
             tracing::warn!(requests = recovery.closed, "requests without an outcome were closed as unknown");
@@ -257,6 +263,10 @@ impl Shared {
             Condition::Hindered(why) | Condition::Lost(why) => return Err(start(why.to_string())),
             Condition::Closing => return Err(start("it is closing".into())),
         }
+        if let (Some(Loss { checkpoint: Some(further), .. }), Some(path)) = (loss, &self.settings.checkpoint_file) {
+            elsewhere::set_aside(self.files.as_ref(), path, further)
+                .map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        }
         let tree = lock(&self.durable).clone();
         let signed = SignedCheckpoint::sign(tree.size(), tree.root(), &self.key);
         self.store_checkpoint(&signed, true).map_err(|source| OpenError::Io { path: directory.clone(), source })?;
@@ -265,21 +275,45 @@ impl Shared {
     }
 
     fn recovered_act(&self, recovery: &Recovery) -> std::io::Result<Record> {
+        let after = serde_json::json!({
+            "records": recovery.records,
+            "torn_bytes": recovery.torn_bytes,
+            "closed": recovery.closed,
+        });
+        let reason = "bytes of half-written records were set aside";
+        self.act("trail.recover", "ambit", (None, after), reason)
+    }
+
+    fn lost_act(&self, recovery: &Recovery, loss: &Loss) -> std::io::Result<Record> {
+        let before = serde_json::json!({
+            "checkpoint_file": loss.checkpoint.as_ref().map(|further| serde_json::json!({
+                "records": further.size(),
+                "root": further.root().to_string(),
+            })),
+            "indexed": loss.indexed,
+        });
+        let after = serde_json::json!({ "records": recovery.records });
+        self.act("trail.accept_loss", &loss.accepted.by, (Some(before), after), &loss.accepted.reason)
+    }
+
+    fn act(
+        &self,
+        act: &str,
+        by: &str,
+        (before, after): (Option<serde_json::Value>, serde_json::Value),
+        reason: &str,
+    ) -> std::io::Result<Record> {
         let at = (self.now)();
         let event = Event::Act(Act {
             v: VERSION,
             request: RequestId(u128::from_be_bytes(Salts::new().draw()?)),
             at,
-            by: "ambit",
-            act: "trail.recover",
+            by,
+            act,
             subject: &self.settings.node,
-            before: None,
-            after: Some(serde_json::json!({
-                "records": recovery.records,
-                "torn_bytes": recovery.torn_bytes,
-                "closed": recovery.closed,
-            })),
-            reason: Some("bytes of half-written records were set aside"),
+            before,
+            after: Some(after),
+            reason: Some(reason),
         });
         Ok(Record { bytes: event.to_bytes(), at, keys: Keys::of(&event), durability: Durability::Synced })
     }

@@ -51,7 +51,8 @@ async fn directly(
     let keys = Arc::new(Keys::open(&resolved.key_dir()).map_err(Failure::because)?);
     let signing = Arc::new(Signing::open(&resolved.key_dir(), clock.now()).map_err(Failure::because)?);
     let store = Store::open(&resolved.store).await.map_err(Failure::because)?;
-    let trail = serve::open_trail(resolved, &keys, Arc::new(Disk), &clock).map_err(Failure::with_causes)?;
+    let trail =
+        serve::open_trail(resolved, &keys, Arc::new(Disk), &store, &clock).await.map_err(Failure::with_causes)?;
     let recorder = Recorder::new(trail.clone(), clock.clone());
     let deployment = Arc::new(resolved.deployment.clone());
     let operator =

@@ -3,12 +3,13 @@
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
 use ambit_store::{StoreUrl, accounts};
+use ambit_trail::Acceptance;
 use clap::Args;
 
 use super::{Context, DEFAULT_FILE, DONE, Ended, Failure};
 use crate::{
     config::{self, Overrides, Resolved},
-    operator::{Act, OperatorContext, context::Reload, perform},
+    operator::{Act, OperatorContext, context::Reload, os_user::own_operator, perform},
     serve,
 };
 
@@ -28,6 +29,9 @@ pub struct Serve {
     /// Apply this configuration to a store that another one is applied to.
     #[arg(long)]
     apply_config: bool,
+    /// Start although records of the trail are missing that are known elsewhere. The reason is recorded.
+    #[arg(long, value_name = "REASON")]
+    accept_trail_loss: Option<String>,
     /// What is logged: `error`, `warn`, `info`, `debug`, or a filter such as `ambit=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info,sqlx=warn")]
     log: String,
@@ -49,8 +53,12 @@ impl Serve {
         config::secrets::spendables(&resolved)?;
         let next = next_steps(&resolved);
         let shutdown = serve::signals::shutdown().map_err(Failure::with_causes)?;
-        let start =
-            serve::Start { apply_config: self.apply_config, clock: context.clock.clone(), ..serve::Start::default() };
+        let start = serve::Start {
+            apply_config: self.apply_config,
+            accept_trail_loss: accepted(self.accept_trail_loss.as_deref())?,
+            clock: context.clock.clone(),
+            ..serve::Start::default()
+        };
         let ready = serve::prepare(resolved, start).await.map_err(Failure::with_causes)?;
         let links = first_links(&ready).await?;
         let greeting = writeln!(context.out, "listening on http://{}\n{next}{links}", ready.address());
@@ -73,6 +81,15 @@ impl Serve {
         drop(started);
         Ok(())
     }
+}
+
+/// Who accepts the loss, in which words.
+fn accepted(reason: Option<&str>) -> Result<Option<Acceptance>, Failure> {
+    let Some(reason) = reason else { return Ok(None) };
+    if reason.trim().is_empty() {
+        return Err(Failure::Usage("`--accept-trail-loss` needs a reason: it is what the trail will say".to_owned()));
+    }
+    Ok(Some(Acceptance { by: own_operator(), reason: reason.to_owned() }))
 }
 
 /// Two nodes of one name would hide each other's records in the shared index.
@@ -149,6 +166,14 @@ mod tests {
         assert!(matches!(has_a_name(&resolved), Err(Failure::Usage(_))));
         let named = resolved.overridden(Overrides { node: Some("one".into()), ..Overrides::default() });
         assert!(has_a_name(&named).is_ok());
+    }
+
+    #[test]
+    fn a_loss_is_accepted_with_a_reason_and_a_name() {
+        assert!(accepted(None).unwrap().is_none());
+        assert!(matches!(accepted(Some(" ")), Err(Failure::Usage(_))));
+        let acceptance = accepted(Some("the disk is gone")).unwrap().unwrap();
+        assert!(acceptance.by.starts_with("operator:") && acceptance.reason == "the disk is gone");
     }
 
     #[test]

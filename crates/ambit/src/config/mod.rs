@@ -37,7 +37,7 @@ use tree::Node;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is not part of what a fleet's nodes must agree on.
-const OF_ONE_NODE: [&str; 3] = ["listen", "data_dir", "store"];
+const OF_ONE_NODE: [&str; 4] = ["listen", "data_dir", "store", "metrics"];
 
 /// A configuration without an error.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Resolved {
     pub deployment: Deployment,
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The address where counters are read, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Keys, trail and the embedded store.
     pub data_dir: PathBuf,
     /// The store.

@@ -74,6 +74,9 @@ pub struct File {
     /// Where upstream requests may go.
     #[serde(default)]
     pub egress: Egress,
+    /// Counters for monitoring. Differs from node to node; not part of what a fleet must agree on.
+    #[serde(default)]
+    pub metrics: Metrics,
 }
 
 /// A published MCP endpoint.
@@ -487,6 +490,15 @@ pub struct Egress {
     #[serde(default)]
     #[schemars(extend("items" = {"type": "string", "format": "ambit-network"}))]
     pub allow: Vec<String>,
+}
+
+/// Counters for monitoring.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The address and port where `GET /metrics` answers whoever reaches it, such as `127.0.0.1:9464`. Nowhere if absent.
+    #[schemars(extend("format" = "ambit-listen"))]
+    pub listen: Option<String>,
 }
 
 mod defaults {

@@ -244,6 +244,16 @@ fn whoever_maps_groups_says_how_people_are_known() {
 }
 
 #[test]
+fn counters_are_read_where_it_is_said_and_nowhere_else() {
+    assert_eq!(load_text("").unwrap().metrics, None);
+    let at = |address: &str| format!("listen = \"127.0.0.1:8080\"\n[metrics]\nlisten = \"{address}\"\n");
+    let resolved = load_text(&at("127.0.0.1:9464")).unwrap();
+    assert_eq!(resolved.metrics, Some(([127, 0, 0, 1], 9464).into()));
+    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    shown!([at("127.0.0.1:8080"), at("0.0.0.0:9464"), at("9464"), at("")].map(|text| problems(&text)).join("\n"));
+}
+
+#[test]
 fn syntax_errors_name_their_lines() {
     shown!(problems("[servers.mux\nowner = \"x\"\n= 1\n"));
 }
@@ -333,7 +343,8 @@ toolsets = ["*"]
 redirect_uris = ["http://127.0.0.1/cb"]
 "#,
     );
-    format!("public_url = \"https://gateway.example/\"\n{text}[egress]\nallow = [\"127.0.0.0/8\"]\n")
+    let last = "[egress]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:9464\"\n";
+    format!("public_url = \"https://gateway.example/\"\n{text}{last}")
 }
 
 #[test]
@@ -376,7 +387,9 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
     let digest = |text: &str| load_text(text).unwrap().deployment.digest;
     let base = digest("");
     assert_eq!(
-        digest("listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n"),
+        digest(
+            "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
+        ),
         base
     );
     assert_eq!(digest("# a comment\n"), base);

@@ -145,7 +145,7 @@ fn replace_line(lines: &[&str], at: usize, with: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-fn copy_directory(from: &Path, to: &Path) {
+pub fn copy_directory(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

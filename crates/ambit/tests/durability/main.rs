@@ -9,6 +9,7 @@ mod load;
 mod person;
 mod process;
 mod records;
+mod rollback;
 mod world;
 
 mod contents;

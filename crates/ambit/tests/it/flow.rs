@@ -314,3 +314,68 @@ async fn a_client_document_at_an_inside_address_is_not_fetched() {
     assert!(nobody.await.is_none(), "somebody came");
     app.stop().await.unwrap();
 }
+
+/// A page of somebody else sends a form with the person's cookies: it comes from the wrong place and lacks the token.
+#[tokio::test]
+async fn another_site_cannot_agree_for_a_person() {
+    let (app, _api) = world::start().await;
+    let (mut browser, application) = arrive(&app, "alice").await;
+    let page = browser.until_consent(&application, "mcp", "alice").await.unwrap();
+    let request = field(&page, "request").unwrap();
+    let cookies: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let forged = |origin: Option<&str>, csrf: &str| {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("csrf", csrf), ("request", &request), ("decision", "allow"), ("toolset", "things-edit")])
+            .finish();
+        let mut form = http::Request::post(format!("{}{}", app.url(), action(&page).unwrap()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", cookies.join("; "));
+        if let Some(origin) = origin {
+            form = form.header("origin", origin);
+        }
+        app.web().send(form.body(http_body_util::Full::from(body)).unwrap())
+    };
+    let csrf = field(&page, "csrf").unwrap();
+    for (origin, csrf) in [
+        (Some("https://evil.example"), csrf.as_str()),
+        (Some("null"), ""),
+        (None, ""),
+        (None, "invented"),
+        (Some("null"), "invented"),
+    ] {
+        let answer = forged(origin, csrf).await.unwrap();
+        assert!(answer.status.is_client_error(), "{origin:?} {csrf}: {}", answer.status);
+        assert!(!answer.header("location").contains("code="), "{origin:?} {csrf}");
+    }
+    // With a person's own page it goes through.
+    assert!(!browser.consent(&page, &["things-edit"]).await.unwrap().is_empty());
+    app.stop().await.unwrap();
+}
+
+/// A reveal is for a person at a client: the one that registered itself and was agreed to, and no other.
+#[tokio::test]
+async fn a_reveal_reaches_the_client_it_names() {
+    let (app, api) = world::start().await;
+    let (mut browser, application) = arrive(&app, "alice").await;
+    let other = Application::register(app.web(), &format!("{}/mcp", app.url())).await.unwrap();
+    world::reveal(&app, &application.id).await;
+    let page = browser.until_consent(&application, "mcp", "alice").await.unwrap();
+    assert!(page.text().contains("Delete things"), "{}", page.text());
+    let code = browser.consent(&page, &["things-edit", "things-cleanup"]).await.unwrap();
+    let named = caller(&app, &application.exchange(app.web(), &code).await.unwrap().json());
+    assert!(named.list().await.unwrap().contains(&"delete-thing".to_owned()));
+    api.answers(204, "");
+    let deleted = named.call("delete-thing", json!({"id": "1"})).await.unwrap();
+    assert_eq!(deleted.json()["result"]["isError"], json!(false), "{}", deleted.text());
+    let page = browser.until_consent(&other, "mcp toolset:things-cleanup", "alice").await.unwrap();
+    assert!(!page.text().contains("Delete things"), "{}", page.text());
+    // Nothing that was asked for can be offered; ticked by hand it is not there either.
+    let code = browser.consent(&page, &["things-edit", "things-cleanup"]).await.unwrap();
+    let tokens = other.exchange(app.web(), &code).await.unwrap().json();
+    assert_eq!(tokens["scope"], "mcp");
+    let unnamed = caller(&app, &tokens);
+    assert!(!unnamed.list().await.unwrap().contains(&"delete-thing".to_owned()));
+    assert_eq!(unnamed.call("delete-thing", json!({"id": "1"})).await.unwrap().json()["error"]["code"], -32602);
+    assert_eq!(api.seen(), ["DELETE /things/1"]);
+    app.stop().await.unwrap();
+}

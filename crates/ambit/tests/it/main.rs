@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod bounds;
 mod corridor;
+mod counters;
 mod denying;
 mod evidence;
 mod floods;
@@ -19,6 +21,7 @@ mod raw;
 mod reloading;
 mod revoking;
 mod routes;
+mod schemas;
 mod sessions;
 mod tokens;
 mod upstreams;

@@ -51,6 +51,9 @@ pub(crate) async fn call(gateway: &Gateway, mut guarded: Guarded, recorded: Reco
         Some(Sending::Mcp) => Box::pin(mcp(gateway, &guarded)).await,
         None => failed(&guarded, Executed::No, "there is nothing left to send", "spent"),
     };
+    if matches!(said, Said::Failed(_)) {
+        gateway.shared.metrics.upstream_failed(&guarded.tool().id().server, note.result);
+    }
     let note = Note { upstream: Some(started.elapsed()), ..note };
     Performed { said, note, credential: guarded.credential().cloned(), recorded }
 }

@@ -86,6 +86,8 @@ async fn a_server_that_is_not_there_was_not_reached() {
     assert!(answer.is_tool_error() && answer.text().starts_with("not executed: "), "{answer:?}");
     let outcome = &room.requests()[1];
     assert_eq!((&outcome["executed"], &outcome["result"]), (&json!("no"), &json!("unreachable")));
+    let counted = "ambit_upstream_failures_total{server=\"api\",kind=\"unreachable\"} 1\n";
+    assert!(room.gateway.metrics().contains(counted), "{}", room.gateway.metrics());
 }
 
 #[tokio::test]

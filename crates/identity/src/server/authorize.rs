@@ -3,14 +3,19 @@
 //! First the client and its redirect: until both stand, nothing is sent to any address from the request. From then on every
 //! error goes back to the client, with its state and our issuer. A request that stands goes on to login, consent, or
 //! straight back with a code.
+//!
+//! Anybody can register a client at any address. Unless the client's redirect is vouched for, or this person agreed to it
+//! before, an error is shown here with a link in place of a redirect (RFC 9700 §4.11.2): nobody is led away by a link to us.
 
 use std::collections::BTreeSet;
 
 use ambit_model::{
     caller::ClientFacts,
-    ids::{Millis, ToolsetSlug},
+    ids::{Millis, ToolsetSlug, UserKey},
     revocation::Scope,
 };
+use ambit_store::consents::{self, ConsentKey};
+use askama::Template;
 use axum::{
     extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
@@ -23,7 +28,7 @@ use super::{
     consent,
     failure::Down,
     fields::{FieldError, Fields},
-    page::{Notice, PageError},
+    page::{self, Notice, PageError},
     pending::Pending,
     redirect, reply, session,
     state::{Place, Server},
@@ -34,6 +39,8 @@ use crate::token;
 /// Longest `state` that is given back.
 const MAX_STATE_BYTES: usize = 4096;
 
+const CANNOT_CONNECT: &str = "This application cannot connect";
+
 /// Why there is no code.
 #[derive(Debug)]
 enum Refusal {
@@ -43,6 +50,8 @@ enum Refusal {
     Here(String),
     /// Answered to the client.
     There(Box<Back>, &'static str, String),
+    /// To be answered to a client that nobody vouches for: the person decides whether to go there.
+    Stopped(Box<Back>, &'static str, String),
     /// Not now.
     Down(Down),
 }
@@ -51,6 +60,8 @@ enum Refusal {
 #[derive(Debug, Clone)]
 struct Back {
     redirect_uri: String,
+    /// Where that is, for a person.
+    shown: String,
     state: Option<String>,
     issuer: String,
 }
@@ -59,6 +70,25 @@ impl Back {
     fn refuse(&self, code: &'static str, description: impl Into<String>) -> Refusal {
         Refusal::There(Box::new(self.clone()), code, description.into())
     }
+
+    /// The address that tells the client.
+    fn with_error(&self, code: &str, description: &str) -> String {
+        let mut answer = vec![("error", code), ("error_description", description)];
+        answer.extend(self.state.as_deref().map(|state| ("state", state)));
+        answer.push(("iss", &self.issuer));
+        redirect::with_parameters(&self.redirect_uri, &answer)
+    }
+}
+
+/// Shows an error and where it would be sent. Says nothing in the client's own words.
+#[derive(Template)]
+#[template(path = "stopped.html")]
+struct StoppedPage<'a> {
+    title: &'a str,
+    code: &'a str,
+    description: &'a str,
+    shown: &'a str,
+    target: &'a str,
 }
 
 impl IntoResponse for Refusal {
@@ -66,16 +96,22 @@ impl IntoResponse for Refusal {
         match self {
             Self::NotFound => PageError::NotFound.into_response(),
             Self::Here(message) => Notice {
-                title: "This application cannot connect",
+                title: CANNOT_CONNECT,
                 message: &message,
                 hint: "The application sent a request that is not safe to answer. Tell whoever makes it.",
             }
             .answer(StatusCode::BAD_REQUEST, None),
-            Self::There(back, code, description) => {
-                let mut answer = vec![("error", code), ("error_description", description.as_str())];
-                answer.extend(back.state.as_deref().map(|state| ("state", state)));
-                answer.push(("iss", &back.issuer));
-                reply::see_other(&redirect::with_parameters(&back.redirect_uri, &answer))
+            Self::There(back, code, description) => reply::see_other(&back.with_error(code, &description)),
+            Self::Stopped(back, code, description) => {
+                let target = back.with_error(code, &description);
+                let page = StoppedPage {
+                    title: CANNOT_CONNECT,
+                    code,
+                    description: &description,
+                    shown: &back.shown,
+                    target: &target,
+                };
+                page::show(StatusCode::BAD_REQUEST, &page)
             }
             Self::Down(down) => down.page(),
         }
@@ -125,7 +161,7 @@ pub(crate) async fn authorize(
     match begin(&server, &slug, query.as_deref().unwrap_or(""), &visitor).await {
         Ok(response) => response,
         Err(refusal) => {
-            if matches!(refusal, Refusal::Here(_)) {
+            if matches!(refusal, Refusal::Here(_) | Refusal::Stopped(..)) {
                 server.live.recorder().refused_early(
                     &slug_or_other(&server, &slug),
                     visitor.source,
@@ -152,14 +188,53 @@ async fn begin(server: &Server, slug: &str, query: &str, visitor: &Visitor) -> R
     if is_dead(&place, &facts, server.now()) {
         return Err(Refusal::Here("This application is blocked here.".into()));
     }
-    let back = back(&fields, requested, &place)?;
-    let (pending, prompt) = read(server, &place, &fields, (&client, facts), registered, &back)?;
-    go_on(server, &place, pending, prompt, &back, visitor).await
+    let key = |user| ConsentKey {
+        user,
+        client: client.id.clone(),
+        endpoint: place.endpoint.slug.clone(),
+        redirect_uri: registered.clone(),
+        metadata_digest: client.metadata_digest,
+    };
+    let back =
+        Back { redirect_uri: requested.to_owned(), shown: kind.shown(), state: None, issuer: place.issuer.clone() };
+    match answer(server, &place, &fields, (&client, facts), registered.clone(), back, visitor).await {
+        Err(Refusal::There(back, code, description))
+            if !client.is_vouched_for(&kind) && !has_agreed(server, &place, key, visitor).await? =>
+        {
+            Err(Refusal::Stopped(back, code, description))
+        }
+        answered => answered,
+    }
 }
 
-/// Where to answer from now on. A state that cannot be given back as it is, is not given back at all.
-fn back(fields: &Fields, redirect_uri: &str, place: &Place) -> Result<Back, Refusal> {
-    let mut back = Back { redirect_uri: redirect_uri.to_owned(), state: None, issuer: place.issuer.clone() };
+/// Whether whoever is logged in agreed to this client at this redirect before.
+async fn has_agreed(
+    server: &Server,
+    place: &Place,
+    key: impl FnOnce(UserKey) -> ConsentKey,
+    visitor: &Visitor,
+) -> Result<bool, Down> {
+    let Some(session) = session::current(server, &place.snapshot, &visitor.headers).await? else { return Ok(false) };
+    Ok(consents::find(server.live.store(), &key(session.user)).await?.is_some())
+}
+
+/// Answers a request whose client and redirect stand.
+async fn answer(
+    server: &Server,
+    place: &Place,
+    fields: &Fields,
+    (client, facts): (&Client, ClientFacts),
+    registered_redirect: String,
+    back: Back,
+    visitor: &Visitor,
+) -> Result<Response, Refusal> {
+    let back = with_state(fields, back)?;
+    let (pending, prompt) = read(server, place, fields, (client, facts), registered_redirect, &back)?;
+    go_on(server, place, pending, prompt, &back, visitor).await
+}
+
+/// Gives the state back from now on. One that cannot be given back as it is, is not given back at all.
+fn with_state(fields: &Fields, mut back: Back) -> Result<Back, Refusal> {
     match fields.one("state") {
         Err(error) => return Err(back.refuse("invalid_request", error.to_string())),
         Ok(Some(state)) if state.len() > MAX_STATE_BYTES => {

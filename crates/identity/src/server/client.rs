@@ -122,6 +122,16 @@ impl Client {
         self.redirects.iter().map(String::as_str).find(|registered| redirect::matches(registered, requested))
     }
 
+    /// Whether the owner of this redirect is who is known as the client, so that an answer may be sent there before a person
+    /// agreed: configuration says so, or the host of its document. What stays on the person's own machine needs nobody.
+    pub(crate) fn is_vouched_for(&self, redirect: &Kind) -> bool {
+        match (&self.origin, redirect) {
+            (Origin::Confidential | Origin::Pinned, _) | (_, Kind::Loopback(_)) => true,
+            (Origin::Document(host), Kind::Https(to)) => host == to,
+            (Origin::Document(_), Kind::App(_)) | (Origin::Registered, Kind::Https(_) | Kind::App(_)) => false,
+        }
+    }
+
     /// The client as decisions read it, when it is answered at this redirect. A redirect onto the person's own machine can
     /// be taken by any program there, whoever wrote the metadata.
     pub(crate) fn facts(&self, redirect: &Kind) -> ClientFacts {

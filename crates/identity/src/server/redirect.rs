@@ -39,34 +39,21 @@ impl Kind {
     }
 }
 
-/// Schemes that lead into a browser's own machinery or onto another protocol, never to a client.
-const NEVER: [&str; 26] = [
-    "about",
-    "blob",
-    "chrome",
-    "chrome-extension",
-    "cid",
-    "data",
-    "dav",
-    "dns",
-    "file",
-    "filesystem",
-    "ftp",
-    "gopher",
-    "intent",
-    "jar",
-    "javascript",
-    "ldap",
-    "mailto",
-    "mid",
-    "news",
-    "resource",
-    "sms",
-    "tel",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
+/// Schemes without a dot that a redirect may have: those of programs that are known to connect over MCP. Any other opens
+/// whatever the person's machine has registered for it, with text of a stranger's choice.
+const KNOWN_APPS: [&str; 12] = [
+    "claude",
+    "cursor",
+    "goose",
+    "kiro",
+    "lmstudio",
+    "raycast",
+    "vscode",
+    "vscode-insiders",
+    "vscodium",
+    "warp",
+    "windsurf",
+    "zed",
 ];
 
 /// Whether a client may register, or ask for, this redirect.
@@ -100,9 +87,17 @@ pub(crate) fn acceptable(uri: &str) -> Result<Kind, &'static str> {
             Some(Host::Domain("localhost")) => Ok(Kind::Loopback("localhost".into())),
             _ => Err("a redirect over `http` leads to `127.0.0.1`, `[::1]` or `localhost`; use `https` for others"),
         },
-        scheme if NEVER.contains(&scheme) => Err("this scheme is not one of a client"),
-        scheme => Ok(Kind::App(scheme.to_owned())),
+        scheme if KNOWN_APPS.contains(&scheme) || is_reversed_domain(scheme) => Ok(Kind::App(scheme.to_owned())),
+        _ => Err(
+            "this scheme is none of a known client: use `https`, a loopback redirect, or a reversed domain name as \
+                  in `com.example.app:/callback` (RFC 8252 §7.1)",
+        ),
     }
+}
+
+/// Whether a scheme can be a domain name its owner turned round (RFC 8252 §7.1).
+fn is_reversed_domain(scheme: &str) -> bool {
+    scheme.contains('.') && scheme.split('.').all(|label| !label.is_empty())
 }
 
 /// Whether a requested redirect is the registered one.
@@ -197,6 +192,8 @@ mod tests {
         assert_eq!(acceptable("https://c.example/cb"), Ok(Kind::Https("c.example".into())));
         assert_eq!(acceptable("http://localhost:1/cb"), Ok(Kind::Loopback("localhost".into())));
         assert_eq!(acceptable("cursor://anysphere.mcp/oauth"), Ok(Kind::App("cursor".into())));
+        assert_eq!(acceptable("VSCODE-insiders://a.b/c"), Ok(Kind::App("vscode-insiders".into())));
+        assert_eq!(acceptable("com.example.app:/cb"), Ok(Kind::App("com.example.app".into())));
         for bad in [
             "",
             "/cb",
@@ -216,6 +213,13 @@ mod tests {
             "https://c.example/a b",
             "http://127.0.0.1:80@evil.example/",
             "ws://c.example/",
+            "ms-msdt:/id",
+            "search-ms:query=x",
+            "ssh://c.example/",
+            "intent://c.example/#Intent",
+            "cursors://x",
+            "com.:/cb",
+            "com..app:/cb",
         ] {
             assert!(acceptable(bad).is_err(), "{bad}");
         }

@@ -14,6 +14,7 @@ cases![
     pages_neither_repeat_nor_skip,
     a_value_of_any_length_is_found,
     old_bundles_are_forgotten_with_their_keys,
+    bundles_of_lost_records_are_forgotten_for_their_node_alone,
 ];
 
 fn bundle(node: &str, first_leaf: u64, at: i64) -> BundleRef {
@@ -150,4 +151,19 @@ async fn old_bundles_are_forgotten_with_their_keys(place: Place) {
     let rows = crate::Source::rows(&mut tx, "select first_leaf from trail_keys", &[]).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].int("first_leaf").unwrap(), 10);
+}
+
+async fn bundles_of_lost_records_are_forgotten_for_their_node_alone(place: Place) {
+    let mut tx = place.store.begin().await.unwrap();
+    let tx = &mut tx;
+    for (node, first) in [("n1", 0), ("n1", 10), ("n1", 20), ("n2", 20)] {
+        trail_index::insert(tx, &bundle(node, first, NOW), &keys(&[(KeyKind::Client, "c")])).await.unwrap();
+    }
+    // Leaf 15 and what follows is lost: so is what the middle bundle says.
+    assert_eq!(trail_index::forget_from(tx, "n1", 15).await.unwrap(), 2);
+    assert_eq!(trail_index::last_indexed(&mut *tx, "n1").await.unwrap(), Some(9));
+    assert_eq!(trail_index::last_indexed(&mut *tx, "n2").await.unwrap(), Some(29));
+    let left = found(tx, Query { client: Some("c".into()), limit: 10, ..Query::default() }).await;
+    assert_eq!(left, [("n2".to_owned(), 20), ("n1".to_owned(), 0)]);
+    assert_eq!(trail_index::forget_from(tx, "n1", 10).await.unwrap(), 0);
 }

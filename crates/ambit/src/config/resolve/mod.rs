@@ -3,7 +3,7 @@
 //! Each function gives what it could make of its part and reports the rest; the result counts only when nothing was
 //! reported. A value that already broke the rule of its own format is left out here without a second report.
 
-use std::{collections::BTreeSet, fmt::Display, path::Path};
+use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path};
 
 use ambit_egress::{EgressRules, Network};
 use ambit_live::{deployment::Deployment, lock::Lock};
@@ -58,13 +58,16 @@ impl Resolving<'_> {
             public_url,
             digest,
         };
+        let listen = self.leaf(&root.key("listen"), raw.listen.parse()).unwrap_or(([127, 0, 0, 1], 0).into());
+        let metrics = self.metrics(&listen);
         self.warn_of_silence();
         Resolved {
             file: None,
             lock_file: file.with_extension("lock"),
             lock: Lock::default(),
             deployment,
-            listen: self.leaf(&root.key("listen"), raw.listen.parse()).unwrap_or(([127, 0, 0, 1], 0).into()),
+            listen,
+            metrics,
             store: self.store(&data_dir),
             trail: TrailSettings {
                 reads: raw.trail.reads,
@@ -77,6 +80,21 @@ impl Resolving<'_> {
             overrides: Overrides::default(),
             warnings: Vec::new(),
         }
+    }
+
+    fn metrics(&mut self, served: &SocketAddr) -> Option<SocketAddr> {
+        let place = Place::root().key("metrics").key("listen");
+        let text = self.raw.metrics.listen.as_ref()?;
+        let address: SocketAddr = self.leaf(&place, text.parse())?;
+        if address == *served && address.port() != 0 {
+            self.findings.error(&place, format!("is `{address}`, where clients are served: use another port"));
+        }
+        if !address.ip().is_loopback() {
+            let message =
+                format!("is `{address}`: whoever reaches it reads the counters, so keep clients away from it");
+            self.findings.warn(&place, message);
+        }
+        Some(address)
     }
 
     fn store(&mut self, data_dir: &Path) -> StoreUrl {

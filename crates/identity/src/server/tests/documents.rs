@@ -191,6 +191,28 @@ async fn a_document_that_lies_redirects_or_is_huge_makes_no_client() {
 }
 
 #[tokio::test]
+async fn a_document_vouches_for_its_own_host_and_this_computer_alone() {
+    let host = Host::start().await;
+    let app = App::with(world(), generous(), host.egress()).await;
+    let mut browser = app.browser();
+    let (id, own) = (host.id("/client.json"), host.id("/cb"));
+    host.serve("/client.json", &document(&id, &[WEB, LOCAL, &own, "com.client.app:/cb"]), "");
+    for redirect in [own.as_str(), LOCAL] {
+        let ask = Ask { client: &id, redirect, secret: None, ..Ask::conf() };
+        let reply = browser.get(&ask.with(&[("prompt", "none")]).url()).await;
+        assert!(reply.location().starts_with(redirect), "{reply:?}");
+    }
+    for redirect in [WEB, "com.client.app:/cb"] {
+        let ask = Ask { client: &id, redirect, secret: None, ..Ask::conf() };
+        let page = browser.get(&ask.with(&[("prompt", "none")]).url()).await.expect(400);
+        assert!(page.headers.get("location").is_none() && page.body.contains("login_required"), "{page:?}");
+    }
+    host.serve("/msdt.json", &document(&host.id("/msdt.json"), &[WEB, "ms-msdt:/x"]), "");
+    let ask = Ask { client: &host.id("/msdt.json"), redirect: WEB, secret: None, ..Ask::conf() };
+    browser.get(&ask.url()).await.expect(400);
+}
+
+#[tokio::test]
 async fn a_document_at_a_private_address_is_not_fetched() {
     let host = Host::start().await;
     let app = App::with(world(), generous(), nowhere()).await;

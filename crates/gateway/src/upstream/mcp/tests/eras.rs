@@ -323,9 +323,9 @@ async fn a_call_that_is_redirected_may_have_been_carried_out() {
             let other = Fake::start(kind).await;
             scene.call().await.unwrap();
             let location = format!("location: http://{}/done\r\n", other.address);
-            scene.fake.instead(move |heard| {
-                (heard.method() == "tools/call").then(|| Reply::http(status, &location, ""))
-            });
+            scene
+                .fake
+                .instead(move |heard| (heard.method() == "tools/call").then(|| Reply::http(status, &location, "")));
             let failure = scene.call().await.unwrap_err();
             assert!(failure.to_string().contains("redirect") && failure.may_have_happened(), "{status} {failure}");
             assert_eq!(other.connections(), 0);
