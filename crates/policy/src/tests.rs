@@ -94,7 +94,7 @@ fn a_grant_lets_its_user_in_for_as_long_as_it_lives() {
 
 /// A judge whose rules are the platform's and one more.
 fn with_rule(rule: &str) -> Judge {
-    let policies = format!("{}\n{rule}", PLATFORM_POLICIES);
+    let policies = format!("{PLATFORM_POLICIES}\n{rule}");
     let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
     Judge::with_rules(Arc::new(rules), input()).unwrap()
 }
@@ -170,7 +170,7 @@ fn a_rule_that_names_one_tool_leaves_its_twins_alone() {
     twin.id = ToolId::parse("mux/zz-twin").unwrap();
     facts.tools.push(twin);
     let policies =
-        format!("{}\n@id(\"no\") forbid (principal, action, resource == Tool::\"mux/get-asset\");", PLATFORM_POLICIES);
+        format!("{PLATFORM_POLICIES}\n@id(\"no\") forbid (principal, action, resource == Tool::\"mux/get-asset\");");
     let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
     let judge = Judge::with_rules(Arc::new(rules), facts).unwrap();
     let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
