@@ -37,7 +37,6 @@ pub(crate) struct Verified {
     pub(crate) operator: Option<String>,
     /// Outermost first.
     pub(crate) actors: Vec<String>,
-    /// What revocations are compared with. Never after the moment the token was first seen here.
     pub(crate) issued_at: Millis,
     pub(crate) expires_at: Millis,
     /// Stands for the token in the trail.
@@ -127,8 +126,7 @@ impl Caller {
         &self.verified.client.id
     }
 
-    /// When it counts as issued, for revocations: the start of the token's second, and for a foreign token the tolerance
-    /// for clocks before that.
+    /// The start of the second the token was issued in.
     pub fn issued_at(&self) -> Millis {
         self.verified.issued_at
     }
