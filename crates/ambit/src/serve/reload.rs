@@ -105,6 +105,7 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
         ("egress", old.egress != new.egress),
         ("trail", old.trail != new.trail),
+        ("metrics", old.metrics != new.metrics),
     ];
     match moved.iter().find(|(_, moved)| *moved) {
         Some((what, _)) => Err(format!("`{what}` has changed, which takes a restart")),
