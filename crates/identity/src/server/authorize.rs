@@ -48,6 +48,8 @@ enum Refusal {
     NotFound,
     /// Not to be answered to the client: it, or the address, is not verified.
     Here(String),
+    /// The client's document does not count. Answered here as well.
+    NoDocument(DocumentFault),
     /// Answered to the client.
     There(Box<Back>, &'static str, String),
     /// To be answered to a client that nobody vouches for: the person decides whether to go there.
@@ -95,6 +97,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
             Self::NotFound => PageError::NotFound.into_response(),
+            Self::NoDocument(fault) => Self::Here(fault.to_string()).into_response(),
             Self::Here(message) => Notice {
                 title: CANNOT_CONNECT,
                 message: &message,
@@ -137,7 +140,7 @@ impl From<ClientFault> for Refusal {
                 "The application is not known here. If it was connected before, let it register again.".into(),
             ),
             ClientFault::Document(DocumentFault::Busy) => Self::Down(Down::Busy),
-            ClientFault::Document(fault) => Self::Here(fault.to_string()),
+            ClientFault::Document(fault) => Self::NoDocument(fault),
             ClientFault::Down(down) => Self::Down(down),
         }
     }
@@ -161,12 +164,13 @@ pub(crate) async fn authorize(
     match begin(&server, &slug, query.as_deref().unwrap_or(""), &visitor).await {
         Ok(response) => response,
         Err(refusal) => {
-            if matches!(refusal, Refusal::Here(_) | Refusal::Stopped(..)) {
-                server.live.recorder().refused_early(
-                    &slug_or_other(&server, &slug),
-                    visitor.source,
-                    "authorize_refused",
-                );
+            let reason = match &refusal {
+                Refusal::Here(_) | Refusal::Stopped(..) => Some("authorize_refused"),
+                Refusal::NoDocument(fault) => Some(fault.reason()),
+                Refusal::NotFound | Refusal::There(..) | Refusal::Down(_) => None,
+            };
+            if let Some(reason) = reason {
+                server.live.recorder().refused_early(&slug_or_other(&server, &slug), visitor.source, reason);
             }
             refusal.into_response()
         }

@@ -67,15 +67,43 @@ pub(crate) enum DocumentFault {
     /// Too many at once.
     #[error("too many client documents are being fetched: try again in a moment")]
     Busy,
-    /// It could not be fetched.
-    #[error("the client's metadata document could not be fetched: {0}")]
+    /// There is none that counts. One sentence for every cause: who asks is a stranger, and a cause would tell what this
+    /// network's names and addresses are.
+    #[error("the client's metadata document could not be fetched or is not valid: the log of this server says why")]
+    Unusable(&'static str),
+}
+
+impl DocumentFault {
+    /// A stable label, for the counters of the trail.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "document_url",
+            Self::TooMany(_) => "document_throttled",
+            Self::Busy => "document_busy",
+            Self::Unusable(reason) => reason,
+        }
+    }
+}
+
+/// Why a document does not count, for the log.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("it could not be fetched: {0}")]
     Fetch(#[from] FetchError),
-    /// Another answer than 200.
-    #[error("the client's metadata document was answered with status {0}: 200 is expected")]
+    #[error("it was answered with status {0}: 200 is expected")]
     Status(u16),
-    /// It does not say what it has to.
-    #[error("the client's metadata document does not stand: {0}")]
+    #[error("it does not stand: {0}")]
     Content(&'static str),
+}
+
+impl Unusable {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Fetch(_) => "document_not_fetched",
+            Self::Status(_) => "document_status",
+            Self::Content(_) => "document_not_valid",
+        }
+    }
 }
 
 /// Fetches and keeps documents.
@@ -109,24 +137,31 @@ impl Documents {
         let host = document_host(id.as_str()).map_err(DocumentFault::Url)?;
         self.per_source.admit(source).map_err(DocumentFault::TooMany)?;
         let _turn = self.turns.try_acquire().map_err(|_| DocumentFault::Busy)?;
+        let document = self.fetch(id, host, now_ms).await.map_err(|cause| {
+            tracing::info!(client = %id, %cause, "a client's metadata document cannot be used");
+            DocumentFault::Unusable(cause.reason())
+        })?;
+        let document = Arc::new(document);
+        self.kept.insert(id.clone(), Arc::clone(&document));
+        Ok(document)
+    }
+
+    async fn fetch(&self, id: &ClientId, host: String, now_ms: Millis) -> Result<Document, Unusable> {
         let fetched = self.egress.fetch(id.as_str(), &FetchLimits::json(MAX_BYTES, TIMEOUT)).await?;
         if fetched.status != StatusCode::OK {
-            return Err(DocumentFault::Status(fetched.status.as_u16()));
+            return Err(Unusable::Status(fetched.status.as_u16()));
         }
         let is_json = |kind: &str| {
             let kind = kind.to_ascii_lowercase();
             kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
         };
         if !fetched.media_type().is_some_and(is_json) {
-            return Err(DocumentFault::Content("it is not served as `application/json`"));
+            return Err(Unusable::Content("it is not served as `application/json`"));
         }
         let kept_for = fetched.fresh_for().map_or(DEFAULT_MS, |fresh| {
             Millis::try_from(fresh.as_millis()).unwrap_or(LONGEST_MS).clamp(SHORTEST_MS, LONGEST_MS)
         });
-        let document = Document::read(id, host, &fetched.body, now_ms + kept_for).map_err(DocumentFault::Content)?;
-        let document = Arc::new(document);
-        self.kept.insert(id.clone(), Arc::clone(&document));
-        Ok(document)
+        Document::read(id, host, &fetched.body, now_ms + kept_for).map_err(Unusable::Content)
     }
 }
 
@@ -193,7 +228,10 @@ fn document_host(id: &str) -> Result<String, &'static str> {
     if url.path() == "/" {
         return Err("it has a path");
     }
-    url.host_str().map(ToOwned::to_owned).ok_or("it names a host")
+    let host = url.host_str().ok_or("it names a host")?;
+    // A single label is a name of this network's own.
+    let is_bare = url.domain().is_some_and(|name| !name.trim_end_matches('.').contains('.'));
+    if is_bare { Err("its host is a full domain name") } else { Ok(host.to_owned()) }
 }
 
 fn text<'a>(members: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, &'static str> {
@@ -290,6 +328,8 @@ mod tests {
             "https://app.example/c#x",
             "https://0x7f.1/c",
             "https:///c",
+            "https://vm/c",
+            "https://vm./c",
             "https://app.example/a b",
         ] {
             assert!(document_host(bad).is_err(), "{bad}");

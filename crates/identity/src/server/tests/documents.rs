@@ -213,6 +213,44 @@ async fn a_document_vouches_for_its_own_host_and_this_computer_alone() {
 }
 
 #[tokio::test]
+async fn a_stranger_learns_nothing_of_names_and_addresses_inside() {
+    let host = Host::start().await;
+    let app = App::with(world(), generous(), host.egress()).await;
+    let mut browser = app.browser();
+    host.serve("/lies", &document("https://client.example/client.json", &[WEB]), "");
+    host.raw("/error", "HTTP/1.1 500 x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}".to_owned());
+    let port = host.origin.rsplit_once(':').unwrap().1;
+    let mut pages = Vec::new();
+    for id in [
+        host.id("/lies"),
+        host.id("/error"),
+        host.id("/absent"),
+        "https://127.0.0.1:1/c".to_owned(),
+        "https://10.0.0.1/c".to_owned(),
+        "https://169.254.169.254/latest/meta-data".to_owned(),
+    ] {
+        let ask = Ask { client: &id, redirect: WEB, secret: None, ..Ask::conf() };
+        let page = browser.get(&ask.url()).await.expect(400);
+        assert!(page.body.contains("could not be fetched"), "{id}: {}", page.body);
+        pages.push(page.body);
+    }
+    pages.dedup();
+    assert_eq!(pages.len(), 1, "{pages:#?}");
+    let asked = host.asked();
+    for bare in [format!("https://localhost:{port}/c"), format!("https://localhost.:{port}/c")] {
+        let ask = Ask { client: &bare, redirect: WEB, secret: None, ..Ask::conf() };
+        browser.get(&ask.url()).await.expect(400);
+    }
+    assert_eq!(host.asked(), asked, "names inside a network are no hosts of documents");
+    app.live.recorder().flush_refusals(true).await.unwrap();
+    let trail = app.trail();
+    for reason in ["document_not_fetched", "document_status", "document_not_valid", "document_url"] {
+        assert!(trail.contains(&format!("\"reason\":\"{reason}\"")), "{reason}: {trail}");
+    }
+    assert!(!trail.contains("10.0.0.1") && !trail.contains("169.254"), "{trail}");
+}
+
+#[tokio::test]
 async fn a_document_at_a_private_address_is_not_fetched() {
     let host = Host::start().await;
     let app = App::with(world(), generous(), nowhere()).await;
