@@ -46,14 +46,11 @@ impl Bodies {
             return Ok(Part { _held: None });
         }
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        match Arc::clone(&self.room).try_acquire_many_owned(units) {
-            Ok(held) => Ok(Part { _held: Some(held) }),
-            Err(_) => {
-                let error =
-                    RpcError::rate_limited("too many large requests at once: send it again in a moment", COME_BACK_MS);
-                Err(Reply::error(&error, None, "no_room"))
-            }
+        if let Ok(held) = Arc::clone(&self.room).try_acquire_many_owned(units) {
+            return Ok(Part { _held: Some(held) });
         }
+        let error = RpcError::rate_limited("too many large requests at once: send it again in a moment", COME_BACK_MS);
+        Err(Reply::error(&error, None, "no_room"))
     }
 }
 

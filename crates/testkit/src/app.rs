@@ -280,6 +280,7 @@ async fn run_command(file: &Path, args: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let file = file.display().to_string();
     let args = ["ambit", "--config", &file].into_iter().chain(args.iter().copied());
-    let code = ambit::cli(args, Streams { out: &mut out, err: &mut err }).await;
+    // Boxed: every command is in it, and every test that starts a gateway would carry it about.
+    let code = Box::pin(ambit::cli(args, Streams { out: &mut out, err: &mut err })).await;
     (code, String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned())
 }

@@ -24,7 +24,7 @@ use crate::{
 /// How long background work may take to end.
 const FINISH: Duration = Duration::from_secs(10);
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What the background works on.
 pub struct Beside {

@@ -1,6 +1,8 @@
 //! Large and strange words of a caller: echoed exactly where they must be, cut where they may be, and never steering a
 //! terminal or filling the trail.
 
+use std::fmt::Write as _;
+
 use ambit_testkit::app::{Caller, Era};
 use bytes::Bytes;
 use http::Request;
@@ -94,7 +96,7 @@ async fn heads_are_bounded_and_many_members_take_no_longer_than_few() {
     // Half a million members, alike at the front: looking for a second of one name must not compare each with each.
     let mut members = String::from("{\"id\":\"1\"");
     for n in 0..250_000 {
-        members.push_str(&format!(",\"k{n:06}\":0"));
+        write!(members, ",\"k{n:06}\":0").unwrap();
     }
     members.push('}');
     let answer = alice.call("get-thing", serde_json::from_str(&members).unwrap()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::{future::poll_fn, task::Poll};
 
+use ambit_live::credentials::Spendables;
 use ambit_testkit::app::{Caller, Era, Given, Login, McpServer, TestApp, mcp_server::tool};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -166,7 +167,7 @@ async fn the_schemas_of_real_documents_can_all_be_used() {
             if matches!(server.upstream, ambit_model::server::Upstream::Mcp { .. }) {
                 continue;
             }
-            let read = ambit::catalogues::read(server, &sources, &Default::default(), 0).await;
+            let read = ambit::catalogues::read(server, &sources, &Spendables::default(), 0).await;
             assert_eq!(read.problem, None, "{example}");
             for tool in read.tools.values() {
                 assert!(tool.arguments().is_ok(), "{}: {}", tool.id(), tool.arguments().unwrap_err());

@@ -414,7 +414,8 @@ async fn no_form_of_a_credential_comes_back() {
         }
         for secret in &secrets {
             let slashed = secret.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
-            let coded: String = secret.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+            let coded: Vec<_> = secret.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+            let coded = coded.concat();
             for (status, body) in [
                 (200, json!({"you": {"sent": secret}}).to_string()),
                 (400, json!({"message": format!("bad credential {secret}")}).to_string()),
