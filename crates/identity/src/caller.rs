@@ -37,6 +37,7 @@ pub(crate) struct Verified {
     pub(crate) operator: Option<String>,
     /// Outermost first.
     pub(crate) actors: Vec<String>,
+    /// What revocations are compared with. Never after the moment the token was first seen here.
     pub(crate) issued_at: Millis,
     pub(crate) expires_at: Millis,
     /// Stands for the token in the trail.
@@ -126,7 +127,8 @@ impl Caller {
         &self.verified.client.id
     }
 
-    /// The start of the second the token was issued in.
+    /// When it counts as issued, for revocations: the start of the token's second, and for a foreign token the tolerance
+    /// for clocks before that.
     pub fn issued_at(&self) -> Millis {
         self.verified.issued_at
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ambit_model::{
     Digest,
     caller::{Assurance, ClientFacts, TokenScopes},
-    ids::{AgentId, ClientId, EndpointSlug, GroupName, IssuerName, Subject, UserKey},
+    ids::{AgentId, ClientId, EndpointSlug, GroupName, IssuerName, Millis, Subject, UserKey},
     issuer::{GroupSource, Issuer, IssuerScopes, TypRule},
     revocation::Scope,
 };
@@ -18,10 +18,13 @@ use serde_json::Value;
 use crate::{
     caller::{Groups, UserClaims, Verified},
     token::record_digest,
-    verify::{AudienceRule, Claims, Rules, TokenFault},
+    verify::{AudienceRule, Claims, LEEWAY_MS, Rules, TokenFault},
 };
 
 mod person;
+
+/// The longest a foreign token may live, from `iat` to `exp`, in milliseconds. What nobody revokes ends by itself.
+const MAX_LIFE_MS: Millis = 24 * 3_600_000;
 
 /// What is expected of an issuer's tokens at a resource.
 pub fn rules<'a>(issuer: &'a Issuer, resource: &'a str) -> Rules<'a> {
@@ -47,6 +50,9 @@ pub(crate) fn read(
     // `local` vouches for the accounts of this deployment. An issuer under that name would be every one of them.
     if issuer.name == IssuerName::local() {
         return Err(TokenFault::Issuer);
+    }
+    if claims.expires_at.saturating_sub(claims.issued_at) > MAX_LIFE_MS {
+        return Err(TokenFault::LongLived);
     }
     let subject = claims.member(&issuer.subject_claim).and_then(Value::as_str).ok_or(TokenFault::Subject)?;
     let user =
@@ -87,7 +93,9 @@ pub(crate) fn read(
         declined: BTreeSet::new(),
         operator: None,
         actors: actors.iter().map(|actor| actor.subject.to_owned()).collect(),
-        issued_at: claims.issued_at,
+        // The issuer's clock may be ahead by as much as is tolerated: earlier by that, it is never after the moment the token
+        // was first seen here, and a revocation ends whatever was used before it.
+        issued_at: claims.issued_at.saturating_sub(LEEWAY_MS),
         expires_at: claims.expires_at,
         token: record,
         reach,

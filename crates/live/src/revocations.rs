@@ -40,9 +40,10 @@ impl Revocations {
         if self.marks.is_empty() {
             return None;
         }
+        let since = |scope: &Scope| if scope.is_one_of_a_kind() { Millis::MIN } else { issued_at };
         scopes
             .into_iter()
-            .find_map(|scope| self.marks.get(scope).and_then(|mark| mark.judge(issued_at)).map(|dead| (scope, dead)))
+            .find_map(|scope| self.marks.get(scope).and_then(|mark| mark.judge(since(scope))).map(|dead| (scope, dead)))
     }
 
     /// Whether a tool, or its server, is dead for a token issued at an instant. Dead means hidden.

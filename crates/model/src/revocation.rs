@@ -54,6 +54,12 @@ impl Scope {
         }
     }
 
+    /// Whether it is one foreign session or one token: nothing that belongs to it is issued anew after it was revoked, so
+    /// when a thing of it says it was issued does not matter.
+    pub const fn is_one_of_a_kind(&self) -> bool {
+        matches!(self, Self::ForeignSession(..) | Self::ForeignToken(..))
+    }
+
     /// The id inside the kind, as stored. Empty for the deployment.
     pub fn id(&self) -> String {
         match self {

@@ -300,6 +300,77 @@ async fn what_an_issuer_calls_session_and_token_can_be_revoked() {
 }
 
 #[tokio::test]
+async fn a_revocation_ends_what_was_used_before_whatever_the_issuers_clock_says() {
+    let scopes = [
+        ("deployment", ""),
+        ("endpoint", "foreign"),
+        ("user", "okta:u1"),
+        ("client", "vscode"),
+        ("sid", "okta:s1"),
+        ("jti", "okta:j1"),
+    ];
+    for (kind, id) in scopes {
+        for ahead in [-1, 0, 1, 50, 60] {
+            let mut foreign = Foreign::start().await;
+            let token = foreign.key.token(&foreign.claims(&json!({ "iat": T0 / 1000 + ahead })));
+            foreign.show(&token, T0).await.unwrap();
+            foreign.room.mark(Scope::parse(kind, id).unwrap(), Mark { revoked_at: Some(T0), blocked: false });
+            for later in [0, 1, 200_000] {
+                let refused = foreign.show(&token, T0 + later).await.unwrap_err();
+                assert_eq!(refused, AuthFailure::Dead(Dead::Revoked), "{kind} {id} {ahead} {later}");
+            }
+            // Also to a gateway that never saw it before.
+            let unseen = foreign.key.token(&foreign.claims(&json!({ "iat": T0 / 1000 + ahead, "x": 1 })));
+            assert!(foreign.show(&unseen, T0).await.is_err(), "{kind} {id} {ahead}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_was_revoked_is_hidden_from_tokens_of_an_issuer_ahead() {
+    let foreign = Foreign::start().await;
+    let caller = foreign.present(json!({ "iat": T0 / 1000 + 60 })).await.unwrap();
+    assert!(caller.issued_at() <= T0, "compared with the revocation of a tool");
+}
+
+#[tokio::test]
+async fn a_new_foreign_login_counts_a_minute_after_a_revocation() {
+    let mut foreign = Foreign::start().await;
+    foreign.room.mark(Scope::Deployment, Mark { revoked_at: Some(T0), blocked: false });
+    for (after, counts) in [(1, false), (60, false), (61, true)] {
+        let token = foreign.key.token(&foreign.claims(&json!({ "iat": T0 / 1000 + after, "jti": after.to_string() })));
+        assert_eq!(foreign.show(&token, T0 + after * 1000).await.is_ok(), counts, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn one_token_and_one_session_stay_revoked_whenever_they_were_issued() {
+    for (kind, id) in [("sid", "okta:s1"), ("jti", "okta:j1")] {
+        let mut foreign = Foreign::start().await;
+        foreign.room.mark(Scope::parse(kind, id).unwrap(), Mark { revoked_at: Some(T0 - 3_600_000), blocked: false });
+        assert_eq!(foreign.present(json!({})).await.unwrap_err(), AuthFailure::Dead(Dead::Revoked), "{kind}");
+        foreign.present(json!({ "sid": "s2", "jti": "j2" })).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_token_lives_a_day_at_most() {
+    let foreign = Foreign::start().await;
+    let (second, day) = (T0 / 1000, 86_400);
+    for (iat, exp, accepted) in [
+        (second, second + day, true),
+        (second, second + day + 1, false),
+        (second - day, second + 1, false),
+        (second, second + 1_000_000_000, false),
+        (0, second + 300, false),
+    ] {
+        let shown = foreign.present(json!({ "iat": iat, "exp": exp })).await;
+        assert_eq!(shown.is_ok(), accepted, "{iat} {exp}");
+        assert!(accepted || shown.unwrap_err().reason() == "lives_too_long", "{iat} {exp}");
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_that_does_not_mark_its_tokens_needs_to_be_configured() {
     let header = |typ: Option<&str>| {
         let mut header = json!({ "alg": "ES256", "kid": "k1" });

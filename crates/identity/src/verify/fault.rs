@@ -60,6 +60,9 @@ pub enum TokenFault {
     /// `iat` is to come.
     #[error("the token was issued in the future: check the clocks")]
     IssuedInFuture,
+    /// `exp` is too long after `iat`.
+    #[error("the token lives for more than 24 hours: let its issuer make shorter ones")]
+    LongLived,
     /// An ID token.
     #[error("this is an ID token: send the access token")]
     IdToken,
@@ -120,6 +123,7 @@ impl TokenFault {
             Self::Audience | Self::Audiences => "wrong_audience",
             Self::Expired => "expired",
             Self::NotYetValid | Self::IssuedInFuture => "not_yet_valid",
+            Self::LongLived => "lives_too_long",
             Self::IdToken => "id_token",
             Self::Bound => "bound_token",
             Self::Subject | Self::Nobody | Self::NoPerson => "no_subject",
