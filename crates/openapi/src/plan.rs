@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::body::BodyPlan;
 use crate::names::Place;
 use crate::parameters::style::{self, Pair};
-use crate::parameters::{Form, Parameter};
+use crate::parameters::{Credentials, Form, Parameter};
 use crate::server::BaseUrl;
 pub(crate) use template::Template;
 pub use template::TemplateError;
@@ -31,8 +31,8 @@ pub struct Plan {
     accept: HeaderValue,
     /// Every argument there is, sorted.
     arguments: Vec<String>,
-    /// Query names that an exploded object must not use: declared ones and credentials.
-    taken_query: Vec<String>,
+    /// Names in query and cookies that an exploded object must not use: declared ones and credentials.
+    taken: Vec<(Place, String)>,
 }
 
 /// A request, complete but for the credential and the headers of the connection.
@@ -103,15 +103,16 @@ impl Plan {
         parameters: Vec<Parameter>,
         body: Option<BodyPlan>,
         accept: HeaderValue,
-        credential_query: impl Iterator<Item = String>,
+        credentials: &Credentials,
     ) -> Self {
         let named = parameters.iter().map(|parameter| parameter.argument.clone());
         let in_body = body.iter().flat_map(BodyPlan::arguments).map(str::to_owned);
         let mut arguments: Vec<String> = named.chain(in_body).collect();
         arguments.sort_unstable();
-        let declared = parameters.iter().filter(|one| one.place == Place::Query).map(|one| one.name.clone());
-        let taken_query = declared.chain(credential_query).collect();
-        Self { method, template, parameters, body, accept, arguments, taken_query }
+        let declared = parameters.iter().map(|one| (one.place, one.name.clone()));
+        let spreads = |(place, _): &(Place, String)| matches!(place, Place::Query | Place::Cookie);
+        let taken = declared.chain(credentials.iter().cloned()).filter(spreads).collect();
+        Self { method, template, parameters, body, accept, arguments, taken }
     }
 
     /// The method of every request of this plan.
@@ -191,7 +192,8 @@ impl Plan {
     /// An exploded object's members become parameters of their own; they must not be those of somebody else.
     fn refuse_taken(&self, parameter: &Parameter, spreads: bool, value: &Value) -> Result<(), BuildError> {
         let Value::Object(members) = value else { return Ok(()) };
-        match members.keys().find(|name| spreads && self.taken_query.contains(name)) {
+        let taken = |name: &String| self.taken.iter().any(|(place, other)| *place == parameter.place && other == name);
+        match members.keys().find(|name| spreads && taken(name)) {
             Some(member) => {
                 let member = crate::text::clean(member, 80);
                 Err(BuildError::Taken { argument: parameter.argument.clone(), member })
@@ -212,7 +214,10 @@ impl Plan {
             let bad = || BuildError::Header(parameter.argument.clone());
             if parameter.place == Place::Cookie {
                 let pairs = match parameter.form {
-                    Form::Styled { explode, .. } => style::in_cookie(explode, &parameter.name, value),
+                    Form::Styled { explode, .. } => {
+                        self.refuse_taken(parameter, explode, value)?;
+                        style::in_cookie(explode, &parameter.name, value)
+                    }
                     Form::Json => vec![(style::encoded(&parameter.name), style::encoded(&style::json(value)))],
                     Form::Text => style::in_cookie(false, &parameter.name, value),
                 };

@@ -75,11 +75,9 @@ impl<'d> Operation<'d> {
         let (in_parameters, in_body) = arguments.split_at(parameters.len());
         let bound =
             parameters.into_iter().zip(in_parameters).map(|(one, argument)| bind(one, argument.clone())).collect();
-        let credential_query =
-            context.credentials.iter().filter(|(place, _)| *place == Place::Query).map(|(_, name)| name.clone());
         let body = body.map(|body| body.plan(in_body));
-        let plan =
-            Plan::new(self.method.clone(), template, bound, body, self.accept(context.converter), credential_query);
+        let accept = self.accept(context.converter);
+        let plan = Plan::new(self.method.clone(), template, bound, body, accept, context.credentials);
         Ok(OperationTool {
             name,
             operation_id: self.operation_id().map(|id| crate::text::clean(id, 200)),

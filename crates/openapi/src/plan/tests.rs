@@ -8,7 +8,10 @@ fn tool(path: &str, method: &str, operation: &Value) -> Arc<OperationTool> {
     let document = json!({
         "openapi": "3.1.0",
         "paths": {path: {method: operation}},
-        "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "api_key"}}},
+        "components": {"securitySchemes": {
+            "key": {"type": "apiKey", "in": "query", "name": "api_key"},
+            "login": {"type": "apiKey", "in": "cookie", "name": "login_id"},
+        }},
     });
     let compiled = compile(&document, &Options::default()).unwrap();
     assert_eq!(compiled.left_out, []);
@@ -107,6 +110,27 @@ fn nothing_but_declared_arguments_is_taken() {
         let error = build(&tool, &json!({"free": {member: "x"}})).unwrap_err();
         assert!(matches!(error, BuildError::Taken { .. }), "{error}");
     }
+}
+
+#[test]
+fn an_exploded_object_sets_no_other_cookie() {
+    let object =
+        |explode: bool| json!({"name": "free", "in": "cookie", "explode": explode, "schema": {"type": "object"}});
+    let cookies = |explode| {
+        let parameters = [object(explode), parameter("admin", "cookie"), parameter("page", "query")];
+        tool("/a", "get", &json!({"parameters": parameters}))
+    };
+    let exploded = cookies(true);
+    for member in ["admin", "login_id"] {
+        let error = build(&exploded, &json!({"free": {member: "x"}})).unwrap_err();
+        assert!(matches!(error, BuildError::Taken { .. }), "{error}");
+    }
+    // A name is taken in its own place only, and a whole value takes none.
+    let cookie = |tool: &OperationTool, member: &str| {
+        build(tool, &json!({"free": {member: "x"}})).unwrap().headers["cookie"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(cookie(&exploded, "page"), "page=x");
+    assert_eq!(cookie(&cookies(false), "login_id"), "free=login_id,x");
 }
 
 #[test]
