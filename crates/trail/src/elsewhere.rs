@@ -57,7 +57,10 @@ pub(crate) fn compare(
     }
     let indexed = settings.indexed.filter(|indexed| *indexed > records);
     if let Some(indexed) = indexed {
-        what.push(format!("the store's index knows {indexed} of node `{}`", settings.node));
+        what.push(format!(
+            "the store's index knows {indexed} of node `{}` (a new node needs a name of its own)",
+            settings.node
+        ));
     }
     let directory = settings.directory.clone();
     match (&settings.accept_loss, what.is_empty()) {

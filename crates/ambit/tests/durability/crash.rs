@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ambit_ledger::verify::{Trusted, Verdict};
+use ambit_store::{Store, StoreUrl, trail_index};
 use ambit_trail::{
     testing::{FaultFiles, Unsynced},
     verify_directory,
@@ -38,6 +39,8 @@ struct Cut {
     acknowledged: Acknowledged,
     reached: Vec<u64>,
     checkpoint: String,
+    /// How many records the store's index knew. It goes down with the machine, and is put back to this before a restart.
+    indexed: u64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,6 +78,7 @@ async fn power_cuts(reads: Reads) {
             checkpoint: checkpoint(app.address()).await,
             acknowledged: load.acknowledged(),
             reached: numbers(&api),
+            indexed: indexed(app.live().store()).await,
             disk: disk.crash(unsynced),
         };
         disk.hold_syncs(false);
@@ -82,6 +86,7 @@ async fn power_cuts(reads: Reads) {
             let records = Records::read(cut.disk.clone(), &ground.trail());
             hold(&cut, &records, reads);
             verify(&cut, &ground, &key);
+            assert!(cut.indexed <= records.events.len() as u64, "the index knows records that are not on the disk");
             dropped += written.saturating_sub(records.events.len());
         }
         last = Some(cut);
@@ -94,6 +99,7 @@ async fn power_cuts(reads: Reads) {
     app.stop().await.unwrap();
 
     let cut = last.unwrap();
+    put_index_back(&ground, cut.indexed).await;
     let before = api.seen().len();
     let restarted = ground.on(&cut.disk).await;
     let records = Records::read(cut.disk.clone(), &ground.trail());
@@ -107,14 +113,31 @@ async fn power_cuts(reads: Reads) {
     assert!(is_done(&Person::alice(&restarted).write(next).await.unwrap()));
     assert_eq!(api.seen().len(), before + 1, "a start sends nothing by itself");
     assert!(api.writes().values().all(|count| *count == 1), "{:?}", api.writes());
+    let indexed_again = indexed(restarted.live().store()).await;
     let again = cut.disk.crash(Unsynced::Dropped);
     restarted.stop().await.unwrap();
     verify(&cut, &ground, &key);
+    put_index_back(&ground, indexed_again).await;
     // The power goes once more, right after the start: what was closed then stays closed, and is closed once.
     let restarted = ground.on(&again).await;
     assert_eq!(Records::read(again.clone(), &ground.trail()).unknown().len(), unknown.len());
     restarted.stop().await.unwrap();
     assert!(Records::read(cut.disk.clone(), &ground.trail()).outcome(next).is_some());
+}
+
+/// How many records the store's index knows.
+async fn indexed(store: &Store) -> u64 {
+    trail_index::last_indexed(store, "node").await.unwrap().map_or(0, |last| last + 1)
+}
+
+/// Has the store know no more of the trail than at the cut: the machine that went down was that of the store, too.
+async fn put_index_back(ground: &Ground, indexed: u64) {
+    let file = ground.directory.path().join("data/ambit.db");
+    let store = Store::open(&StoreUrl::File(file)).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    trail_index::forget_from(&mut tx, "node", indexed).await.unwrap();
+    tx.commit().await.unwrap();
+    store.close().await;
 }
 
 /// The numbers of the writes that reached the API.

@@ -86,8 +86,8 @@ async fn a_full_disk_refuses_everything_until_there_is_room() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_starts_on_a_disk_that_takes_nothing() {
     let api = Api::start().await;
-    let ground = Ground::new(&api, "", "").await;
     for (what, disk) in [("full", FaultFiles::new()), ("failing", FaultFiles::new())] {
+        let ground = Ground::new(&api, "", "").await;
         if what == "full" {
             disk.limit_space(Some(0));
         } else {

@@ -146,8 +146,11 @@ async fn a_second_node_of_one_name_does_not_start_until_the_first_is_gone() {
     let why = format!("{:#}", refused.expect_err("a name that is taken"));
     assert!(why.contains("node `a`") && why.contains("--node"), "{why}");
     a.stop().await.unwrap();
-    // A name that was given up is free at once.
-    start(&second).await.stop().await.unwrap();
+    // A name that was given up is free at once, but only for the trail that has it: another one would hide its records.
+    let refused = second.with(Start { segment_bytes: Some(crate::world::SEGMENT), ..Start::default() }).await;
+    let why = format!("{:#}", refused.expect_err("a name with records"));
+    assert!(why.contains("of node `a`") && why.contains("a name of its own"), "{why}");
+    start(&first).await.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
