@@ -12,6 +12,10 @@ use ambit_model::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
+mod spellings;
+
+pub use spellings::Spellings;
+
 /// A credential as it is presented to one server.
 #[derive(Clone)]
 pub struct Spendable {
@@ -22,6 +26,7 @@ pub struct Spendable {
     value: HeaderValue,
     /// The secret parts as they were given, for finding them in replies.
     secrets: Vec<Secret>,
+    spellings: Arc<Spellings>,
 }
 
 impl Spendable {
@@ -33,6 +38,11 @@ impl Spendable {
     /// The secret parts, for the one place that removes them from replies.
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
+    }
+
+    /// The same in every spelling they may come back in.
+    pub fn spellings(&self) -> &Spellings {
+        &self.spellings
     }
 }
 
@@ -152,7 +162,8 @@ fn spendable(
     }
     let mut value = HeaderValue::from_str(&text).map_err(|_| unsendable())?;
     value.set_sensitive(true);
-    Ok(Spendable { id: credential.id.clone(), header, value, secrets })
+    let spellings = Arc::new(Spellings::new(&secrets).map_err(|_| unsendable())?);
+    Ok(Spendable { id: credential.id.clone(), header, value, secrets, spellings })
 }
 
 /// A credential goes into a header of the API's own, never into one that frames the message or names the host.

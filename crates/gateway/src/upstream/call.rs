@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ambit_egress::{ReadError, SendError};
+use ambit_egress::{NotSent, ReadError, SendError, Sent};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
 use ambit_model::{Effect, event::Executed};
@@ -89,6 +89,10 @@ fn told(failure: &Failure) -> (Executed, String, &'static str, Option<u16>) {
             let executed = if error.may_have_happened() { Executed::Unknown } else { Executed::No };
             (executed, what.into(), result, None)
         }
+        Failure::Encoded(status, coding) => {
+            let what = format!("its answer is encoded as `{coding}`, which was not asked for and is not read");
+            (Executed::Unknown, what, "unasked_encoding", Some(status.as_u16()))
+        }
         Failure::Read(status, error) => {
             let (what, result) = match error {
                 ReadError::TooLarge { limit } => {
@@ -106,6 +110,8 @@ fn told(failure: &Failure) -> (Executed, String, &'static str, Option<u16>) {
 fn unsent(error: &SendError) -> (&'static str, &'static str) {
     if error.is_refused() {
         ("its address may not be used", "address_refused")
+    } else if matches!(error.sent, Sent::No(NotSent::Busy)) {
+        ("too many requests to it are in flight", "busy")
     } else if error.is_timeout() {
         ("it did not answer in time", "timeout")
     } else if error.may_have_happened() {

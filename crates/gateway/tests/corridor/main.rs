@@ -6,6 +6,7 @@ mod room;
 mod upstream;
 
 mod allowing;
+mod echoing;
 mod entering;
 mod failing;
 mod hiding;

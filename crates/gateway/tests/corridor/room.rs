@@ -112,12 +112,27 @@ impl Room {
     }
 
     pub async fn with(settings: Settings) -> Self {
+        Self::built(settings, Credentials::default()).await
+    }
+
+    /// One whose MCP server is spoken to with the secret, too.
+    pub async fn with_credential_at_peer() -> Self {
+        let credential = Credential {
+            id: CredentialId::parse("up-all").unwrap(),
+            scheme: Scheme::Bearer(SecretRef::Env("API_TOKEN".into())),
+        };
+        let at_peer = Credentials { default: Some(credential), by_effect: BTreeMap::new() };
+        Self::built(Settings::default(), at_peer).await
+    }
+
+    async fn built(settings: Settings, at_peer: Credentials) -> Self {
         let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(T0);
         let peer = Upstream::start().await;
         peer.will(Act::Mcp { tools: PEER_TOOLS.into(), result: PEER_RESULT.into() });
-        let deployment = deployment(&format!("http://{}/rpc", peer.address));
+        let mut deployment = deployment(&format!("http://{}/rpc", peer.address));
+        deployment.servers.get_mut("up").unwrap().credentials = at_peer;
         let egress = Client::new(&ambit_egress::Settings {
             rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
             roots: Roots::native(),

@@ -256,8 +256,7 @@ const SHORTEST_SECRET: usize = 4;
 
 /// Whether a text repeats what is spent.
 pub(super) fn repeats(text: &str, credential: Option<&Spendable>) -> bool {
-    let secrets = credential.into_iter().flat_map(Spendable::secrets).map(Secret::expose);
-    secrets.filter(|secret| secret.len() >= SHORTEST_SECRET).any(|secret| text.contains(secret))
+    credential.is_some_and(|credential| credential.spellings().are_in(text.as_bytes()))
 }
 
 /// The text without the secret, nor the part of it that was left where the text was cut off.

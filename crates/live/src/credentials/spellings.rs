@@ -1,0 +1,239 @@
+//! Finds a secret in what a server sends back, however honest software may have spelled it: as it is, with JSON escapes (PHP
+//! writes `\/`, .NET `\u002B`), percent-encoded, inside base64, or cut off at the end of the reply.
+//!
+//! A clean reply costs one search for a few short texts at once, one for `\` and `%`, and a look at its end; nothing is
+//! allocated. A server that wants to hide a secret can: this is against accidents, not against it.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError, Input};
+use ambit_model::secret::Secret;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+
+mod escapes;
+
+/// Secrets shorter than this are not looked for: they would be found everywhere.
+const SHORTEST: usize = 4;
+
+/// Shorter ones are not looked for in base64.
+const SHORTEST_ENCODED: usize = 6;
+
+/// A reply that ends in so much of a secret was cut off inside of it.
+const SHORTEST_PART: usize = 8;
+
+/// So much of a needle is searched for; the rest is compared where that is found.
+const SEARCHED: usize = 16;
+
+/// The longest spelling of one byte: `\\\u0041` in a string of a string of a string.
+const LONGEST_SPELLING: usize = 8;
+
+/// What stands where a secret stood.
+const REDACTED: &[u8] = b"[redacted]";
+
+/// A secret, or what it is in base64.
+struct Needle {
+    text: Secret,
+    stand_in: Vec<u8>,
+}
+
+impl Needle {
+    fn bytes(&self) -> &[u8] {
+        self.text.expose().as_bytes()
+    }
+}
+
+/// The secrets of one credential, ready to be looked for.
+pub struct Spellings {
+    needles: Vec<Needle>,
+    /// The beginnings of the needles.
+    beginnings: AhoCorasick,
+    /// Where in which needle a byte stands, by byte.
+    places: Vec<(u8, usize, usize)>,
+    /// Which bytes stand in any.
+    telling: [bool; 256],
+    longest: usize,
+}
+
+impl Spellings {
+    /// Prepares the secrets of a credential.
+    ///
+    /// # Errors
+    /// If they are too long to search for.
+    pub fn new(secrets: &[Secret]) -> Result<Self, BuildError> {
+        let mut needles: Vec<Needle> = Vec::new();
+        let mut add = |text: String, stand_in: Vec<u8>| {
+            if needles.iter().all(|needle| needle.text.expose() != text) {
+                needles.push(Needle { text: Secret::new(text), stand_in });
+            }
+        };
+        for secret in secrets.iter().map(Secret::expose) {
+            // Padding is left out by some, and tells nothing.
+            let unpadded = Some(secret.trim_end_matches('=')).filter(|text| text.len() >= SHORTEST).unwrap_or(secret);
+            if unpadded.len() >= SHORTEST {
+                add(unpadded.to_owned(), stand_in(unpadded));
+            }
+            if secret.len() >= SHORTEST_ENCODED {
+                for shift in 0..3 {
+                    add(inside_base64(secret, shift, |bytes| STANDARD_NO_PAD.encode(bytes)), REDACTED.to_vec());
+                    add(inside_base64(secret, shift, |bytes| URL_SAFE_NO_PAD.encode(bytes)), REDACTED.to_vec());
+                }
+            }
+        }
+        let beginnings = needles.iter().map(|needle| needle.bytes().get(..SEARCHED).unwrap_or_else(|| needle.bytes()));
+        let beginnings = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(beginnings)?;
+        let mut places = Vec::new();
+        let mut telling = [false; 256];
+        for (number, needle) in needles.iter().enumerate() {
+            for (at, byte) in needle.bytes().iter().enumerate() {
+                places.push((*byte, number, at));
+                if let Some(tells) = telling.get_mut(usize::from(*byte)) {
+                    *tells = true;
+                }
+            }
+        }
+        places.sort_unstable();
+        let longest = needles.iter().map(|needle| needle.bytes().len()).max().unwrap_or(0);
+        Ok(Self { needles, beginnings, places, telling, longest })
+    }
+
+    /// The text without the secrets, if any is in it. JSON stays JSON.
+    pub fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let mut found = Vec::new();
+        self.find_plain(text, &mut found);
+        self.find_escaped(text, &mut found);
+        self.find_cut(text, &mut found);
+        if found.is_empty() {
+            return None;
+        }
+        found.sort_unstable_by_key(|(place, _): &(Range<usize>, usize)| place.start);
+        let mut clean = Vec::with_capacity(text.len());
+        let mut kept = 0;
+        for (place, needle) in found {
+            if place.start >= kept {
+                clean.extend_from_slice(text.get(kept..place.start).unwrap_or_default());
+                clean.extend_from_slice(self.needles.get(needle).map_or(REDACTED, |needle| &needle.stand_in));
+            }
+            kept = kept.max(place.end);
+        }
+        clean.extend_from_slice(text.get(kept..).unwrap_or_default());
+        Some(clean)
+    }
+
+    /// Whether a secret is in the text.
+    pub fn are_in(&self, text: &[u8]) -> bool {
+        self.redacted(text).is_some()
+    }
+
+    /// Spellings that begin with at least [`SEARCHED`] bytes as they are.
+    fn find_plain(&self, text: &[u8], found: &mut Vec<(Range<usize>, usize)>) {
+        let mut from = 0;
+        while let Some(hit) = self.beginnings.find(Input::new(text).range(from..)) {
+            // Another needle may begin alike, and a false hit may overlap a true one.
+            from = match self.longest_at(text, hit.start()) {
+                Some((end, needle)) => {
+                    found.push((escapes::whole(text, hit.start())..end, needle));
+                    end
+                }
+                None => hit.start() + 1,
+            };
+        }
+    }
+
+    fn longest_at(&self, text: &[u8], start: usize) -> Option<(usize, usize)> {
+        let ends = self.needles.iter().enumerate().filter_map(|(number, needle)| {
+            let (bytes, end) = escapes::run(needle.bytes(), text, start);
+            (bytes == needle.bytes().len()).then_some((end, number))
+        });
+        ends.max_by_key(|(end, _)| *end)
+    }
+
+    /// Spellings with an escape in them: what stands before the first one stands there as it is.
+    fn find_escaped(&self, text: &[u8], found: &mut Vec<(Range<usize>, usize)>) {
+        let mut behind = 0;
+        for at in memchr::memchr2_iter(b'\\', b'%', text) {
+            if at < behind {
+                continue;
+            }
+            let rest = text.get(at..).unwrap_or_default();
+            let (meant, length) = escapes::meant(rest);
+            for byte in [meant, rest.first().copied()].into_iter().flatten() {
+                if !self.telling.get(usize::from(byte)).is_some_and(|tells| *tells) {
+                    continue;
+                }
+                let first = self.places.partition_point(|(known, ..)| *known < byte);
+                let places = self.places.get(first..).unwrap_or_default();
+                for (_, number, place) in places.iter().take_while(|(known, ..)| *known == byte) {
+                    let Some(needle) = self.needles.get(*number).map(Needle::bytes) else { continue };
+                    let before = needle.get(..*place).unwrap_or_default();
+                    if !text.get(..at).is_some_and(|text| text.ends_with(before)) {
+                        continue;
+                    }
+                    let start = at - place;
+                    let (bytes, end) = escapes::run(needle, text, start);
+                    if bytes == needle.len() {
+                        found.push((escapes::whole(text, start)..end, *number));
+                        behind = behind.max(end);
+                    }
+                }
+            }
+            // One run of backslashes is one escape.
+            behind = behind.max(at + length);
+        }
+    }
+
+    /// The first part of a secret at the end of the text, but for what closes strings, objects and sentences.
+    fn find_cut(&self, text: &[u8], found: &mut Vec<(Range<usize>, usize)>) {
+        let closing = |byte: &u8| b"\\\"'`<>()[]{}.,;:!\xe2\x80\xa6".contains(byte) || byte.is_ascii_whitespace();
+        let end = text.iter().rposition(|byte| !closing(byte)).map_or(0, |last| last + 1);
+        let text = text.get(..end).unwrap_or_default();
+        let reach = |bytes: usize| end.saturating_sub(bytes);
+        let escaped = reach(self.longest * LONGEST_SPELLING);
+        let has_escapes = memchr::memchr2(b'\\', b'%', text.get(escaped..).unwrap_or_default()).is_some();
+        for (number, needle) in self.needles.iter().enumerate() {
+            let Some(first) = needle.bytes().first() else { continue };
+            let from = if has_escapes { escaped } else { reach(needle.bytes().len()) };
+            let window = text.get(from..).unwrap_or_default();
+            let begins = |start: usize| {
+                let (bytes, stop) = escapes::run(needle.bytes(), text, start);
+                let rest = text.get(stop..).unwrap_or_default();
+                bytes >= SHORTEST_PART && escapes::is_begun(rest)
+            };
+            let cut = if has_escapes {
+                let mut starts = memchr::memchr3_iter(*first, b'\\', b'%', window);
+                starts.find(|start| begins(from + start))
+            } else {
+                memchr::memchr_iter(*first, window).find(|start| begins(from + start))
+            };
+            if let Some(start) = cut {
+                found.push((escapes::whole(text, from + start)..end, number));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Spellings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spellings").finish_non_exhaustive()
+    }
+}
+
+/// What base64 makes of a text at one of its three alignments, without the letters it shares with its neighbours.
+fn inside_base64(text: &str, shift: usize, encode: impl FnOnce(&[u8]) -> String) -> String {
+    let shifted = [vec![0; shift].as_slice(), text.as_bytes()].concat();
+    let own = (shift * 8).div_ceil(6)..shifted.len() * 8 / 6;
+    encode(&shifted).get(own).unwrap_or_default().to_owned()
+}
+
+/// A secret that could be a number may stand where only a number can.
+fn stand_in(secret: &str) -> Vec<u8> {
+    if secret.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) {
+        return secret.bytes().map(|byte| if byte.is_ascii_digit() { b'9' } else { byte }).collect();
+    }
+    REDACTED.to_vec()
+}
+
+#[cfg(test)]
+mod tests;
