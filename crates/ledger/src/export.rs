@@ -228,7 +228,10 @@ impl Verifier {
         }
         match record.read() {
             None => self.audit.altered(place, None, "salt, hash or record cannot be read"),
-            Some((salt, hash, bytes)) if Hash::of_leaf(&salt, &bytes) == hash => self.audit.leaf(hash),
+            Some((salt, hash, bytes)) if Hash::of_leaf(&salt, &bytes) == hash => {
+                self.audit.read(&bytes);
+                self.audit.leaf(hash);
+            }
             Some((_, hash, _)) => {
                 self.audit.altered(place, Some(hash), "its bytes, its salt or its hash was altered");
             }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::SignedCheckpoint,
@@ -73,6 +73,12 @@ pub struct Report {
     pub size: u64,
     /// So many records from the beginning are covered by a checkpoint that fits.
     pub covered: u64,
+    /// The time the last of them says, in milliseconds since 1970: a checkpoint itself has none.
+    pub covered_until: Option<i64>,
+    /// How many records the checkpoint given covers, if it fits.
+    pub given: Option<u64>,
+    /// The time the last of those says.
+    pub given_until: Option<i64>,
     /// What does not fit.
     pub findings: Vec<Finding>,
     /// How many more do not fit.
@@ -107,6 +113,12 @@ impl fmt::Display for Report {
     }
 }
 
+/// What every record says of its time.
+#[derive(Deserialize)]
+struct Timed {
+    at: i64,
+}
+
 /// A checkpoint that is to fit once the tree has its size.
 struct Claim {
     place: String,
@@ -132,6 +144,12 @@ pub struct Audit {
     /// Whether a checkpoint fits that the key given signed.
     is_signed: bool,
     given: u64,
+    /// Whether a checkpoint given fits.
+    is_given: bool,
+    given_until: Option<i64>,
+    covered_until: Option<i64>,
+    /// The time the latest record says.
+    at: Option<i64>,
     findings: Vec<Finding>,
     more_findings: usize,
     notes: Vec<String>,
@@ -152,6 +170,10 @@ impl Audit {
             covered: 0,
             is_signed: false,
             given: 0,
+            is_given: false,
+            given_until: None,
+            covered_until: None,
+            at: None,
             findings: Vec::new(),
             more_findings: 0,
             notes: Vec::new(),
@@ -216,7 +238,13 @@ impl Audit {
 
     /// A record with its salt, whole as far as can be seen.
     pub fn record(&mut self, salt: &Salt, record: &[u8]) {
+        self.read(record);
         self.leaf(Hash::of_leaf(salt, record));
+    }
+
+    /// The record whose leaf comes next, for the time it says.
+    pub fn read(&mut self, record: &[u8]) {
+        self.at = serde_json::from_slice(record).ok().map(|Timed { at }| at);
     }
 
     /// The leaf hash of a record.
@@ -299,9 +327,12 @@ impl Audit {
         for claim in self.claims.remove(&size).unwrap_or_default() {
             if claim.checkpoint.root() == root {
                 self.covered = size;
+                self.covered_until = self.at;
                 self.is_signed |= self.trusted.key.is_some();
                 if claim.is_given {
                     self.given = size;
+                    self.is_given = true;
+                    self.given_until = self.at;
                 }
                 continue;
             }
@@ -353,6 +384,9 @@ impl Audit {
             first: self.first,
             size,
             covered: self.covered,
+            covered_until: self.covered_until,
+            given: Some(self.given).filter(|_| self.is_given),
+            given_until: self.given_until,
             findings: self.findings,
             more_findings: self.more_findings,
             notes: self.notes,

@@ -157,7 +157,10 @@ fn read_segment(audit: &mut Audit, mut reader: SegmentReader, end: Option<u64>) 
     while end.is_none_or(|end| reader.leaf() < end) {
         let place = format!("byte {} of `{name}`", reader.offset());
         match reader.next()? {
-            Step::Record(stored) => audit.leaf(stored.hash),
+            Step::Record(stored) => {
+                audit.read(&stored.bytes);
+                audit.leaf(stored.hash);
+            }
             Step::End => return Ok(()),
             Step::Broken { resume } => {
                 // At the very end it may be a record in the making, or one that a crash cut off.

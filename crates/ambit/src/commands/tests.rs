@@ -325,7 +325,7 @@ async fn the_trail_is_read_exported_and_verified() {
     assert_eq!(exported["records"], 2);
     let alone = desk.run_words(&["audit", "verify", &file]).await;
     assert_eq!(alone.code, 1);
-    assert!(alone.out.starts_with("self-consistent only"), "{}", alone.out);
+    assert!(alone.out.contains("\nself-consistent only"), "{}", alone.out);
     let key = exported["key"].as_str().unwrap();
     let checkpoint = desk.path("checkpoint.txt");
     fs::write(&checkpoint, exported["checkpoint"].as_str().unwrap()).unwrap();
@@ -333,6 +333,16 @@ async fn the_trail_is_read_exported_and_verified() {
     let with = ["audit", "verify", &file, "--key", key, "--checkpoint", &checkpoint];
     let verified = desk.run_words(&with).await;
     assert_eq!(verified.code, 0, "{} {}", verified.out, verified.err);
+    let size = exported["records"].as_u64().unwrap();
+    let mut lines = verified.out.lines();
+    let reach = lines.next().unwrap();
+    assert!(reach.starts_with(&format!("the checkpoint given: {size} records, the last of 20")), "{reach}");
+    let by_key = desk.run_words(&["audit", "verify", &file, "--key", key]).await;
+    assert!(
+        by_key.out.starts_with(&format!("the latest checkpoint in it: {size} records, the last of ")),
+        "{}",
+        by_key.out
+    );
     let directory = ["audit", "verify", "--key", key, "--checkpoint", &checkpoint];
     assert_eq!(desk.run_words(&directory).await.code, 0);
 

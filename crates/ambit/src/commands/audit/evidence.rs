@@ -15,7 +15,10 @@ use ambit_trail::{Disk, Exported, export, verify_directory, verify_export};
 use clap::Args;
 use serde_json::json;
 
-use crate::commands::{Context, DONE, Ended, FINDING, Failure};
+use crate::{
+    commands::{Context, DONE, Ended, FINDING, Failure},
+    config::quantity::instant_text,
+};
 
 /// The largest key or checkpoint file that is read.
 const MAX_NOTE: u64 = 64 * 1024;
@@ -100,12 +103,24 @@ impl Verify {
             None => context.resolved()?.trail_dir(),
         };
         let report = blocking(move || verify(&place, trusted)).await?;
-        context.print(&report, &report.to_string())?;
+        let reach = reach(&report).map(|reach| format!("{reach}\n")).unwrap_or_default();
+        context.print(&report, &format!("{reach}{report}"))?;
         Ok(match report.verdict {
             Verdict::Verified => DONE,
             Verdict::SelfConsistentOnly | Verdict::Failed => FINDING,
         })
     }
+}
+
+/// Which checkpoint it was verified against, and how old that is: what came later may have been cut off unseen.
+fn reach(report: &Report) -> Option<String> {
+    let (which, records, until) = match (report.given, report.covered) {
+        (Some(given), _) => ("the checkpoint given", given, report.given_until),
+        (None, 0) => return None,
+        (None, covered) => ("the latest checkpoint in it", covered, report.covered_until),
+    };
+    let until = until.map(|at| format!(", the last of {}", instant_text(at))).unwrap_or_default();
+    Some(format!("{which}: {records} records{until}"))
 }
 
 fn verify(place: &Path, trusted: Trusted) -> Result<Report, Failure> {
