@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::words::{Sense, sense, sense_in_prose, words};
-use crate::text::first_sentence;
+use super::names::words;
+use super::words::{Sense, sense};
 
 /// Phrases of loss that count whatever the operation is called.
 const LOSS: [&str; 12] = [
@@ -71,20 +71,6 @@ const REPLACEMENT: &[&str] = &[
 /// Phrases that say nothing is kept.
 const NOTHING_KEPT: [&str; 6] =
     ["not saved anywhere", "is not saved", "are not saved", "without saving", "does not persist", "nothing is stored"];
-const UNMISTAKABLE: [&str; 11] = [
-    "delete",
-    "remove",
-    "revoke",
-    "destroy",
-    "erase",
-    "purge",
-    "wipe",
-    "disable",
-    "overwrite",
-    "deactivate",
-    "restrict",
-];
-
 /// A description prepared for reading: visible text in lower case, without sentences about the interface's own future.
 pub(super) fn prepared(description: &str) -> String {
     let about_itself = |sentence: &&str| !(sentence.contains("closing down") || sentence.contains("deprecated"));
@@ -98,43 +84,14 @@ pub(super) fn loss(text: &str) -> Option<&'static str> {
     LOSS.into_iter().find(|phrase| text.contains(phrase))
 }
 
-/// A phrase of replacement in prepared text, or an unmistakable verb in its first sentence.
+/// A phrase of replacement in prepared text.
 pub(super) fn replacement(text: &str) -> Option<&'static str> {
-    REPLACEMENT.iter().copied().find(|phrase| text.contains(phrase)).or_else(|| harm_in_first_sentence(text))
-}
-
-/// An unmistakable verb of loss in the first sentence.
-pub(super) fn harm_in_first_sentence(text: &str) -> Option<&'static str> {
-    let sentence = words(first_sentence(text));
-    UNMISTAKABLE.into_iter().find(|verb| {
-        sentence.iter().any(|word| word == verb || word.strip_suffix('s').is_some_and(|stem| stem == *verb))
-    })
+    REPLACEMENT.iter().copied().find(|phrase| text.contains(phrase))
 }
 
 /// A phrase that says nothing is kept.
 pub(super) fn nothing_kept(text: &str) -> Option<&'static str> {
     NOTHING_KEPT.into_iter().find(|phrase| text.contains(phrase))
-}
-
-/// The first verb of prose within its first words.
-pub(super) fn verb_of_prose(text: &str) -> Option<(String, Sense)> {
-    let sentence = first_sentence(text);
-    let first = words(sentence);
-    // The first word may be of any sense; a later one is read as a verb only where it cannot be a noun.
-    let leading = first.first().and_then(|word| Some((word.clone(), sense_in_prose(word)?)));
-    leading.or_else(|| {
-        let later = first.iter().skip(1).take(8);
-        later.filter_map(|word| Some((word.clone(), sense(word)?))).find(|(_, sense)| *sense != Sense::HarmOrNoun)
-    })
-}
-
-/// Whether a verb after `or` / `and` in a name adds a sense: `enable-or-disable`, `create_or_update`.
-pub(super) fn alternative(words: &[String]) -> Option<(&str, Sense)> {
-    let joins = words.windows(2).filter_map(|pair| match pair {
-        [join, verb] if join == "or" || join == "and" => Some((verb.as_str(), sense(verb)?)),
-        _ => None,
-    });
-    joins.max_by_key(|(_, sense)| matches!(sense, Sense::Harm | Sense::HarmOrNoun))
 }
 
 /// An argument that chooses or demands a loss.
@@ -171,10 +128,22 @@ pub(super) fn harmful_argument(name: &str, schema: &Value) -> Option<String> {
     let chosen = choices(schema).find(|choice| {
         let choice = words(choice);
         let first = choice.first().and_then(|word| sense(word));
-        (chooses && matches!(first, Some(Sense::Harm | Sense::HarmOrNoun)))
-            || (kind && choice.len() > 1 && first == Some(Sense::Harm))
+        (chooses && first.is_some_and(Sense::is_harm)) || (kind && choice.len() > 1 && first == Some(Sense::Harm))
     })?;
     Some(format!("the argument `{}` can be `{}`", crate::text::clean(name, 60), crate::text::clean(chosen, 60)))
+}
+
+/// An argument that is a program.
+pub(super) fn is_program(name: &str) -> bool {
+    const PROGRAMS: [&str; 8] = ["cmd", "command", "sql", "script", "shell", "javascript", "source_code", "expression"];
+    PROGRAMS.contains(&words(name).join("_").as_str())
+}
+
+/// An argument that only a question has: by what to filter and sort, and which page of the answer.
+pub(super) fn asks(name: &str) -> bool {
+    const QUESTIONS: [&str; 8] =
+        ["filter", "filters", "sort", "sorts", "page_size", "start_cursor", "cursor", "per_page"];
+    QUESTIONS.contains(&words(name).join("_").as_str())
 }
 
 fn choices(schema: &Value) -> impl Iterator<Item = &str> {

@@ -24,6 +24,8 @@ fn loss_is_found_whatever_the_method() {
         ("POST", "/droplets/{id}/actions", "dropletActions_post", ""),
         ("POST", "/graphql", "graphql", "Run a query"),
         ("POST", "/v1/refunds", "PostRefunds", "Create a refund"),
+        ("POST", "/v1/charges", "PostCharges", "Creates a charge"),
+        ("POST", "/v1/payment_intents/{id}/confirm", "PostPaymentIntentsIntentConfirm", "Confirm a PaymentIntent"),
         ("GET", "/users/{id}/delete", "", ""),
         ("GET", "/x", "resetCounter", ""),
         ("DELETE", "/a/{b}", "", ""),
@@ -38,11 +40,13 @@ fn loss_is_found_whatever_the_method() {
 fn a_post_that_only_looks_reads() {
     for (path, id, summary, description) in [
         ("/search", "", "", ""),
-        ("/databases/{id}/query", "post-database-query", "Query a database", ""),
-        ("/tokens/check", "check-token", "Check a token", ""),
+        ("/databases/{id}/query", "query-database", "Query a database", "Returns the rows that match the filter."),
+        ("/tokens/check", "check-token", "Get whether a token is valid", ""),
+        ("/tokens/check", "check-token", "Check whether a token is valid", ""),
         ("/notes", "generate-notes", "Generate notes", "The notes are not saved anywhere."),
         ("/attestations/bulk-list", "list-attestations-bulk", "List attestations", ""),
         ("/deleted/search", "searchDeletedItems", "Search deleted items", ""),
+        ("/markdown", "markdown/render", "Render a Markdown document", ""),
     ] {
         let (effect, reason) = judge("POST", path, id, summary, description);
         assert_eq!(effect, Effect::Read, "{path}: {reason}");
@@ -50,6 +54,96 @@ fn a_post_that_only_looks_reads() {
     // A name that looks and a summary that does not is no reading.
     assert_ne!(judge("POST", "/a", "getOrCreateUser", "Gets or creates a user", "").0, Effect::Read);
     assert_ne!(judge("POST", "/a", "check-in", "Create a visit", "").0, Effect::Read);
+}
+
+#[test]
+fn a_verb_that_goes_either_way_does_not_read_without_a_witness() {
+    for (path, id, summary) in [
+        ("/incidents/{id}/resolve", "", ""),
+        ("/orders/{id}/return", "returnOrder", "Return an order"),
+        ("/messages/{id}/read", "readMessage", "Read a message"),
+        ("/tokens/check", "check-token", "Check a token"),
+        ("/cart/check-out", "", ""),
+        ("/models/evaluate", "evaluate", "Evaluate an expression"),
+        ("/a", "scan-and-frobnicate", "Scan it"),
+        ("/a", "frobnicate", "Frobnicates the list of things to get"),
+        ("/search/frobnicate", "searchFrobnicate", "Frobnicate the search"),
+        ("/devices/{id}/command", "sendCommand", "Send a command to a device"),
+    ] {
+        for method in ["POST", "PUT", "PATCH"] {
+            let (effect, reason) = judge(method, path, id, summary, "");
+            assert_eq!(effect, Effect::Destructive, "{method} {path} {id}: {reason}");
+        }
+    }
+    // What to filter and how to page is such a witness; a filter may then ask for what is archived.
+    let (list, flag) = (json!({"type": "array"}), json!({"type": "boolean"}));
+    let asked = |arguments: &[(&str, &Value)]| {
+        let (path, summary) = ("/data_sources/{id}/query", "Query a data source");
+        let operation_id = Some("query-data-source");
+        classify(&Facts { method: &Method::POST, path, operation_id, summary, description: "", arguments }).0
+    };
+    assert_eq!(asked(&[("sorts", &list), ("archived", &flag)]), Effect::Read);
+    assert_eq!(asked(&[("sql", &list), ("sorts", &list)]), Effect::Destructive);
+    assert_eq!(asked(&[]), Effect::Destructive);
+}
+
+#[test]
+fn a_sentence_that_nothing_is_kept_lowers_neither_method_nor_verb() {
+    let text = "The text is not saved.";
+    assert_eq!(judge("POST", "/sms", "send-sms", "Send a text", text).0, Effect::Write);
+    assert_eq!(judge("PUT", "/users/{id}", "update-user", "Update a user", text).0, Effect::Write);
+    assert_eq!(judge("POST", "/users/{id}", "deactivate-user", "Deactivate", text).0, Effect::Destructive);
+    assert_eq!(judge("POST", "/a", "preview-and-send", "Preview and send", text).0, Effect::Write);
+    assert_eq!(judge("POST", "/a", "frobnicate", "", text).0, Effect::Destructive);
+    assert_eq!(judge("POST", "/a", "create-draft", "Send a draft", text).0, Effect::Write);
+}
+
+#[test]
+fn a_safe_method_does_not_excuse_a_word_that_does_more() {
+    for (path, id, summary) in [
+        ("/server/restart", "restart-server", ""),
+        ("/server/restart", "", ""),
+        ("/server/restart", "getServerRestart", ""),
+        ("/server/shutdown", "shutdown", ""),
+        ("/exec", "execute-command", ""),
+        ("/exec", "", ""),
+        ("/jobs/{id}/run", "run-job", ""),
+        ("/close-account", "close-account", ""),
+        ("/pay", "pay-invoice", ""),
+        ("/queue/next", "getAndDeleteMessage", "Get and delete the next message"),
+        ("/queue/next", "nextMessage", "Get and delete the next message"),
+        ("/a", "fetchAndReset", ""),
+        ("/a", "search_replace", ""),
+        ("/a", "GET_TerminateInstances", ""),
+        ("/light/off", "lightOff", ""),
+        ("/relay", "", "Frobnicate the relay"),
+        ("/graphql", "graphqlGet", "GraphQL endpoint"),
+        ("/pods/{name}/proxy", "connectGetPodProxy", ""),
+    ] {
+        let (effect, reason) = judge("GET", path, id, summary, "");
+        assert_eq!(effect, Effect::Destructive, "{path} {id}: {reason}");
+    }
+    for (path, id, summary) in [
+        ("/confirm-email", "confirmEmail", "Confirm an e-mail address"),
+        ("/a", "poll_create", ""),
+        ("/mail/send", "", ""),
+        ("/magic", "magicLogin", "Log in with a link"),
+        ("/backup", "backup", "Back up the database"),
+        ("/a", "getAndSendReport", ""),
+    ] {
+        let (effect, reason) = judge("GET", path, id, summary, "");
+        assert_eq!(effect, Effect::Write, "{path} {id}: {reason}");
+    }
+    let text = json!({"type": "string"});
+    let facts = Facts {
+        method: &Method::GET,
+        path: "/tools",
+        operation_id: Some("tools"),
+        summary: "",
+        description: "",
+        arguments: &[("cmd", &text)],
+    };
+    assert_eq!(classify(&facts).0, Effect::Destructive);
 }
 
 #[test]
@@ -70,9 +164,9 @@ fn a_safe_method_reads_nouns_that_are_also_verbs() {
 fn ordinary_changes_are_writes_and_what_says_nothing_is_destructive() {
     for (method, path, id, summary) in [
         ("POST", "/assets", "create-asset", "Create an asset"),
-        ("POST", "/v1/charges", "PostCharges", "Creates a charge"),
         ("POST", "/chat.postMessage", "chat_postMessage", "Sends a message to a channel."),
-        ("PATCH", "/a/{b}", "", ""),
+        ("PATCH", "/a/{b}", "patch-a", ""),
+        ("PATCH", "/a/{b}", "", "Update parts of it"),
         ("PUT", "/a/{b}/star", "star", "Star it"),
         ("DELETE", "/a/{b}/star", "unstar", "Unstar it"),
         ("POST", "/runners/remove-token", "create-remove-token", "Create a remove token"),
@@ -80,7 +174,13 @@ fn ordinary_changes_are_writes_and_what_says_nothing_is_destructive() {
         let (effect, reason) = judge(method, path, id, summary, "");
         assert_eq!(effect, Effect::Write, "{method} {path} {id}: {reason}");
     }
-    for (method, path, id) in [("POST", "/frobnicate", "frobnicate"), ("PUT", "/a/{b}", ""), ("POST", "/", "op1")] {
+    for (method, path, id) in [
+        ("POST", "/frobnicate", "frobnicate"),
+        ("PUT", "/a/{b}", ""),
+        ("PATCH", "/a/{b}", ""),
+        ("PATCH", "/a/{b}", "frobnicate-a"),
+        ("POST", "/", "op1"),
+    ] {
         let (effect, reason) = judge(method, path, id, "", "");
         assert_eq!(effect, Effect::Destructive, "{method} {path}");
         assert!(reason.contains("unclear"), "{reason}");
@@ -135,6 +235,38 @@ fn tools_known_by_name_only() {
         ("write_file", "Writes a file. Will overwrite existing content.", Effect::Destructive),
         ("frobnicate", "", Effect::Destructive),
         ("", "", Effect::Destructive),
+        ("evaluate", "Evaluate a Python expression", Effect::Destructive),
+        ("browser_evaluate", "Evaluate JavaScript", Effect::Destructive),
+        ("query", "Run a SQL query against the production database", Effect::Destructive),
+        ("resolve_incident", "", Effect::Destructive),
+        ("check_out", "Checks the cart out and pays", Effect::Destructive),
+        ("check_in", "", Effect::Write),
+        ("check_availability", "Checks whether a room is free", Effect::Read),
+        ("read_file", "", Effect::Read),
+        ("read_message", "Marks a message as read", Effect::Write),
+        ("read_message", "", Effect::Destructive),
+        ("read_message", "Retrieves the text of a message", Effect::Read),
+        ("poll_create", "", Effect::Write),
+        ("scan_and_fix", "", Effect::Write),
+        ("scan_and_frobnicate", "", Effect::Destructive),
+        ("search_replace", "", Effect::Destructive),
+        ("summarize_and_send", "", Effect::Write),
+        ("get_status", "Gets the status, then restarts the service", Effect::Destructive),
+        ("get_page", "Gets a page and marks it as read", Effect::Write),
+        ("update_branch", "Gets the newest state", Effect::Write),
+        ("submit_payment", "", Effect::Destructive),
+        ("create_payment_link", "", Effect::Write),
+        ("get_release", "Gets a release", Effect::Read),
+        ("list_charges", "Lists charges and refunds of a customer", Effect::Read),
+        ("python_repl", "", Effect::Destructive),
+        ("write_to_terminal", "", Effect::Destructive),
+        ("send_keys", "", Effect::Destructive),
+        ("compose_down", "", Effect::Destructive),
+        ("change_password", "", Effect::Destructive),
+        ("approve_expense", "", Effect::Destructive),
+        ("validate_coupon", "Validates a coupon and redeems it", Effect::Destructive),
+        ("get_file", "Use it with care. Returns a file. Deletes it afterwards.", Effect::Destructive),
+        ("set_domains", "Sets the domains. The list fully replaces the old one.", Effect::Destructive),
         ("update_page", "Updates a page. The old text cannot be recovered.", Effect::Destructive),
     ] {
         let (found, reason) = classify_named(name, description);

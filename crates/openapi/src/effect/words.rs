@@ -1,13 +1,19 @@
-//! Verbs and what they mean for what is there before: the vocabulary of the classifier, and how words are found in names.
+//! What verbs mean for what is there before: the vocabulary of the classifier.
+//!
+//! A word stands among those that only look ([`Sense::Read`]) if it has no other meaning for whoever writes names of
+//! operations; a word that can go either way is [`Sense::Unsure`] and reads only where something else says so. A word that
+//! is missing here says nothing, which is never taken for harmless in an operation that may change something.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// What a verb does to what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sense {
     /// Looks only.
     Read,
+    /// Looks, or does something: `resolve`, `return`, `check`.
+    Unsure,
     /// Brings something new.
     Make,
     /// Changes something in its place.
@@ -18,67 +24,101 @@ pub(super) enum Sense {
     Undo,
     /// Takes away, ends, or cannot be taken back.
     Harm,
-    /// The same, but the word is also a noun: counts only where a verb stands.
+    /// The same, but the word is as often a noun: counts only where a verb stands.
     HarmOrNoun,
+    /// Does whatever it is told.
+    Run,
+}
+
+impl Sense {
+    pub(super) const fn is_harm(self) -> bool {
+        matches!(self, Self::Harm | Self::HarmOrNoun)
+    }
+
+    pub(super) const fn is_write(self) -> bool {
+        matches!(self, Self::Make | Self::Change | Self::Act | Self::Undo)
+    }
 }
 
 const READ: &str = "\
-    get list search find query fetch read show check view browse lookup retrieve describe download count compare \
-    diff preview render calculate compute estimate validate inspect introspect evaluate analyze analyse explain \
-    summarize poll peek whoami return returns head exists is has match filter suggest autocomplete resolve parse \
-    simulate lint detect translate tail discover ask look display scan echo greet";
+    get list search find fetch show view browse lookup retrieve describe download count compare diff preview render \
+    calculate compute estimate validate inspect introspect analyze analyse explain summarize whoami returns head \
+    suggest autocomplete parse simulate lint detect look greet echo translate peek screenshot scrape identify is has";
+const UNSURE: &str = "\
+    read query check resolve return scan poll ask display match filter discover extract exists tail monitor audit \
+    convert classify crawl see";
 const MAKE: &str = "\
     create add insert append register new invite fork clone copy duplicate upload generate mint issue book \
-    provision post compose draft import ingest enqueue make build grant allocate bulkcreate comment reply";
+    provision post compose draft import ingest enqueue make build grant allocate bulkcreate comment reply signup";
 const CHANGE: &str = "\
     update set edit modify patch change upsert save store put configure rename move adjust customize write amend \
-    alter map sort reorder reprioritize scope annotate";
+    map sort reorder reprioritize scope annotate fix reindex";
 const ACT: &str = "\
-    enable start run trigger send submit publish request assign attach connect link approve accept confirm star \
-    follow pin watch subscribe like react mark ping test redeliver retry rerun rerequest re dispatch restore \
-    resume reopen reactivate reinstate undelete activate open join export sync refresh notify schedule sign \
-    verify acknowledge login allow authorize queue process tag label share renew extend apply signal announce \
-    deliver forward record track log report upvote vote rate bookmark favorite";
+    enable start trigger send submit publish request assign attach connect link approve accept confirm star \
+    follow pin watch subscribe like react mark ping test redeliver retry rerun rerequest dispatch restore \
+    resume reopen reactivate reinstate undelete activate open join export refresh notify schedule \
+    verify acknowledge ack login signin checkin allow authorize queue tag label share renew extend signal announce \
+    deliver forward record track log report upvote vote rate bookmark favorite impersonate assume receive backup turn wake";
 const HARM: &str = "\
     delete remove destroy erase purge wipe drop revoke reset rotate disable deactivate cancel terminate kill \
     abort uninstall detach dismiss reject deny decline discard overwrite replace truncate clear flush evict \
     expire invalidate suspend ban kick expel unassign unlink unregister deregister unpublish unsubscribe unstack \
     unshare rollback revert prune trash archive transfer void refund decommission disconnect deprovision \
-    withdraw del rm rmdir nuke shred redact scrub logout regenerate regen cleanup offboard delist undeploy \
-    dissolve disassociate dissociate untag unset quarantine deauthorize retire recall bulkdelete batchdelete \
-    deleteall removeall empty demote downgrade annul rescind strip";
+    withdraw del rm rmdir nuke shred redact scrub logout signout signoff optout regenerate regen cleanup offboard \
+    delist undeploy dissolve disassociate dissociate untag unset quarantine deauthorize retire recall bulkdelete \
+    batchdelete deleteall removeall empty demote downgrade annul rescind strip reverse pop dequeue toggle poweroff \
+    turnoff switchoff teardown writeoff takedown down off eject redeem";
 const HARM_OR_NOUN: &str = "\
-    block lock merge close end stop complete finish finalize shutdown restrict force review convert leave pay \
+    block lock merge close end stop complete finish finalize shutdown restrict force review leave pay \
     charge capture payout restart reboot halt quit exit release settle wire spend buy purchase sell trade unsafe \
-    format freeze mute hide exclude isolate fail failover drain deploy promote";
+    format freeze mute hide exclude isolate fail failover drain deploy promote checkout swap switch claim sync";
+const RUN: &str = "execute exec eval evaluate run invoke interpret interact";
 /// What `un…` gives back.
 const UNDOABLE: &str = "\
     star follow pin block lock suspend ban mute watch like archive hide snooze freeze flag bookmark favorite \
     restrict trash delete dismiss quarantine pause exclude";
-/// Things whose making is a loss.
+/// Verbs that are as often the name of a thing. Behind a verb that looks they are what is looked at: `get release`.
+const NOUNS: &str = "\
+    new book issue post comment draft copy fork clone import build grant invite reply register upload \
+    patch change map sort scope store move \
+    request link star pin watch like mark ping test retry open export schedule queue tag label share signal record track \
+    log report vote rate bookmark favorite login forward trigger backup wake turn \
+    reset archive transfer refund rollback void trash ban recall cleanup logout toggle \
+    convert run query check return match filter display poll scan audit monitor view count search";
+/// Things whose making is a loss, or moves money.
 const HARM_NOUNS: &str = "\
     deletion deletions removal removals cancellation cancellations revocation revocations termination \
     terminations refund refunds reversal reversals chargeback dismissal dismissals rejection rejections \
-    suspension suspensions deactivation invalidation invalidations eviction purges rollbacks payout payouts \
-    erasure erasures expulsion";
-/// Operations that run whatever they are given.
-const INTERPRETERS: &str = "graphql rpc jsonrpc sql exec eval shell execute";
-/// Verbs that fetch what is already there.
-const FETCHES: &str = "get list search find fetch read show view lookup describe count retrieve browse";
-/// Tools that run whatever they are given.
-const RUNS_ANYTHING: &str = "execute exec eval shell bash sql script command cmd code invoke";
+    suspension suspensions deactivation invalidation invalidations eviction evictions purges rollback rollbacks \
+    erasure erasures expulsion shutdown";
+/// Money on its way.
+const MONEY: &str = "\
+    charge charges payment payments payout payouts transfer transfers topup topups withdrawal withdrawals purchase \
+    purchases funds money remittance expense expenses salary salaries wage wages donation donations";
+/// What an operation of an API is called that does whatever it is told.
+const INTERPRETERS: &str = "graphql rpc jsonrpc sql shell repl";
+/// The same for a tool, where these words name what it takes rather than what it is about.
+const LANGUAGES: &str = "sql script command code python javascript js rpc graphql";
+/// Where whatever is written is run.
+const PROMPTS: &str = "shell bash cmd terminal repl powershell keystrokes";
+/// What has a mark of having been read.
+const MARKABLE: &str = "\
+    message messages mail mails email emails notification notifications alert alerts conversation conversations \
+    thread threads chat chats inbox";
 
 /// The sense of a word in its base form.
 pub(super) fn sense(word: &str) -> Option<Sense> {
     static SENSES: LazyLock<HashMap<&'static str, Sense>> = LazyLock::new(|| {
         // Where a word stands in two tables, the graver sense counts: it is put in last.
         let tables = [
+            (READ, Sense::Read),
             (ACT, Sense::Act),
             (CHANGE, Sense::Change),
             (MAKE, Sense::Make),
-            (READ, Sense::Read),
+            (UNSURE, Sense::Unsure),
             (HARM_OR_NOUN, Sense::HarmOrNoun),
             (HARM, Sense::Harm),
+            (RUN, Sense::Run),
         ];
         tables.into_iter().flat_map(|(words, sense)| words.split_whitespace().map(move |word| (word, sense))).collect()
     });
@@ -92,9 +132,10 @@ fn stands_in(table: &str, word: &str) -> bool {
     table.split_whitespace().any(|known| known == word)
 }
 
-/// The sense of a word of prose, also in its third person: `Deletes`, `Lists`, `Replies`.
-pub(super) fn sense_in_prose(word: &str) -> Option<Sense> {
-    sense(word).or_else(|| base_forms(word).find_map(|base| sense(&base)))
+/// The sense of a word of prose, and whether it stands in the third person: `Deletes`, `Lists`, `Replies`.
+pub(super) fn sense_in_prose(word: &str) -> Option<(Sense, bool)> {
+    let base = sense(word).filter(|_| word != "is" && word != "has").map(|sense| (sense, word == "returns"));
+    base.or_else(|| base_forms(word).find_map(|base| sense(&base)).map(|sense| (sense, true)))
 }
 
 fn base_forms(word: &str) -> impl Iterator<Item = String> {
@@ -102,66 +143,33 @@ fn base_forms(word: &str) -> impl Iterator<Item = String> {
     [without("ies", "y"), without("s", ""), without("es", "")].into_iter().flatten()
 }
 
+/// Whether a verb is as often the name of a thing.
+pub(super) fn is_noun(word: &str) -> bool {
+    sense(word) == Some(Sense::HarmOrNoun) || stands_in(NOUNS, word)
+}
+
 pub(super) fn is_harm_noun(word: &str) -> bool {
     stands_in(HARM_NOUNS, word)
 }
 
-/// The word of a tool's name that says it runs whatever it is given. After a verb that only fetches, makes or changes,
-/// such a word is what is fetched: `search_code`, and not `evaluate_script`.
-pub(super) fn runs_anything<'w>(all: &'w [String], verb: Option<(&str, Sense)>) -> Option<&'w String> {
-    match verb {
-        Some((_, Sense::Make | Sense::Change)) => None,
-        Some((verb, Sense::Read)) if stands_in(FETCHES, verb) => None,
-        _ => all.iter().find(|word| stands_in(RUNS_ANYTHING, word)),
-    }
+pub(super) fn is_money(word: &str) -> bool {
+    stands_in(MONEY, word)
 }
 
-/// The same for an operation of an API, where some of these words also name things.
 pub(super) fn is_interpreter(word: &str) -> bool {
     stands_in(INTERPRETERS, word)
 }
 
-/// The words of a name in lower case: split at case changes, and at whatever is no letter or digit.
-pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut characters = name.chars().peekable();
-    let mut before: Option<char> = None;
-    while let Some(character) = characters.next() {
-        let next_lower = characters.peek().is_some_and(|next| next.is_lowercase());
-        let starts = character.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase() || before.is_numeric() || (before.is_uppercase() && next_lower)
-            });
-        if (starts || !character.is_alphanumeric()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
-        }
-        if character.is_alphanumeric() {
-            word.extend(character.to_lowercase());
-        }
-        before = Some(character);
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
+pub(super) fn is_language(word: &str) -> bool {
+    stands_in(LANGUAGES, word)
 }
 
-/// The verb of a name and its sense: the first word that is not noise; else the last (`channel.close`); else the first
-/// that can only be a verb.
-pub(super) fn verb_of(words: &[String]) -> Option<(&str, Sense)> {
-    const NOISE: [&str; 14] =
-        ["post", "put", "api", "v1", "v2", "v3", "bulk", "batch", "async", "do", "the", "admin", "on", "multi"];
-    let meaning = |word: &String| !NOISE.contains(&word.as_str());
-    let only_a_verb = |word: &&String| !matches!(sense(word), None | Some(Sense::HarmOrNoun)) && meaning(word);
-    let first = words.iter().find(|word| meaning(word));
-    let found = first
-        .filter(|word| sense(word).is_some())
-        .or_else(|| words.last().filter(|word| words.len() > 1 && meaning(word) && sense(word).is_some()))
-        .or_else(|| words.iter().find(only_a_verb))
-        // `chat.postMessage`: noise only where it stands first or last.
-        .or_else(|| words.iter().rev().skip(1).rev().skip(1).find(|word| *word == "post"))?;
-    sense(found).map(|sense| (found.as_str(), sense))
+pub(super) fn is_prompt(word: &str) -> bool {
+    stands_in(PROMPTS, word)
+}
+
+pub(super) fn is_markable(word: &str) -> bool {
+    stands_in(MARKABLE, word)
 }
 
 #[cfg(test)]
@@ -169,34 +177,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_split_into_words() {
-        for (name, expected) in [
-            ("delete-app_token", vec!["delete", "app", "token"]),
-            ("deleteCoreV1PodsHTTPProxy", vec!["delete", "core", "v1", "pods", "http", "proxy"]),
-            ("users.admin.invite", vec!["users", "admin", "invite"]),
-            ("", vec![]),
-        ] {
-            assert_eq!(words(name), expected, "{name}");
-        }
+    fn a_word_in_two_tables_has_its_graver_sense() {
+        assert_eq!(sense("convert"), Some(Sense::Unsure));
+        assert_eq!(sense("unstar"), Some(Sense::Undo));
+        assert_eq!(sense("unsubscribe"), Some(Sense::Harm));
+        assert_eq!(sense("frobnicate"), None);
     }
 
     #[test]
-    fn the_verb_stands_first_last_or_alone() {
-        for (name, verb) in [
-            ("delete-app-token", "delete"),
-            ("channels.close", "close"),
-            ("PostChargesChargeRefund", "refund"),
-            ("bulk-list", "list"),
-            ("custom-properties-for-repos-create-or-update-definitions", "create"),
-            ("chat.postMessage", "post"),
-        ] {
-            let words = words(name);
-            assert_eq!(verb_of(&words).map(|(verb, _)| verb), Some(verb), "{name}");
-        }
-        assert_eq!(verb_of(&words("codeowners-errors")), None);
-        assert_eq!(sense("unstar"), Some(Sense::Undo));
-        assert_eq!(sense_in_prose("replies"), Some(Sense::Make));
-        assert_eq!(sense_in_prose("deletes"), Some(Sense::Harm));
-        assert_eq!(sense_in_prose("blocks"), Some(Sense::HarmOrNoun));
+    fn prose_has_a_third_person() {
+        assert_eq!(sense_in_prose("replies"), Some((Sense::Make, true)));
+        assert_eq!(sense_in_prose("deletes"), Some((Sense::Harm, true)));
+        assert_eq!(sense_in_prose("block"), Some((Sense::HarmOrNoun, false)));
+        assert_eq!(sense_in_prose("return"), Some((Sense::Unsure, false)));
+        assert_eq!(sense_in_prose("returns"), Some((Sense::Read, true)));
+        assert_eq!(sense_in_prose("is"), None);
     }
 }
