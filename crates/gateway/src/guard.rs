@@ -3,7 +3,7 @@
 //!
 //! Looks only at tools the caller may see. Builds what will be sent, sends nothing.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
 use ambit_live::{
     Mode, Snapshot,
@@ -14,20 +14,15 @@ use ambit_live::{
 use ambit_mcp::{
     Raw, RpcError,
     era::Era,
-    headers::mirror::{self, Mirrors},
     strict::{self, Params},
 };
 use ambit_model::{Digest, Effect, revocation::Scope, server::Server};
 use ambit_openapi::BuiltRequest;
 use ambit_policy::Verdict;
 use http::HeaderMap;
-use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use crate::{authorize::Permit, gateway::Gateway};
-
-/// Most tools whose mirrored parameters are remembered.
-const MOST_MIRRORED: usize = 8_192;
 
 /// The proof that one exact call may be dispatched, and what it will send.
 pub(crate) struct Guarded {
@@ -89,8 +84,7 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
     let raw = brought.params.arguments.unwrap_or(Raw::EMPTY_OBJECT);
     let arguments = strict::parse_arguments(raw).map_err(|error| Refusal::call(error.to_string(), "bad_arguments"))?;
     if brought.era.is_modern() {
-        let mirrors = gateway.shared.mirrored.of(tool);
-        mirrors.agree(brought.headers, &arguments).map_err(|error| Refusal::Headers(error.to_rpc()))?;
+        tool.mirrors().agree(brought.headers, &arguments).map_err(|error| Refusal::Headers(error.to_rpc()))?;
     }
     hold_to_schema(tool, &arguments)?;
     let server =
@@ -200,24 +194,6 @@ fn trace_id(traceparent: &str) -> Option<&str> {
     let hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let whole = version.len() == 2 && trace.len() == 32 && hex(version) && hex(trace);
     (whole && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
-}
-
-/// The mirrored parameters (`x-mcp-header`) of tools, compiled once per definition.
-pub(crate) struct Mirrored {
-    by_definition: Cache<Digest, Arc<Mirrors>>,
-}
-
-impl Mirrored {
-    pub(crate) fn new() -> Self {
-        Self { by_definition: Cache::new(MOST_MIRRORED) }
-    }
-
-    /// Those of a tool. An annotation nobody can use mirrors nothing.
-    pub(crate) fn of(&self, tool: &PublishedTool) -> Arc<Mirrors> {
-        let compile = || Ok::<_, Infallible>(Arc::new(mirror::compile(tool.shown_schema()).0));
-        let Ok(mirrors) = self.by_definition.get_or_insert_with(&tool.digest, compile);
-        mirrors
-    }
 }
 
 /// What may be served at all.

@@ -113,11 +113,12 @@ async fn attempt(
     let id = upstream.next_id();
     let era = connection.era();
     let body = request::tools_call(id, era, name, call.arguments, &upstream.client);
-    let mirrors = era.is_modern().then(|| upstream.mirrors(call.tool));
+    // The definition is the one that was accepted, whatever the server says by now.
+    let mirrors = era.is_modern().then(|| call.tool.mirrors());
     let target = headers::Target {
         method: "tools/call",
         name: Some(name),
-        mirrored: mirrors.as_deref().map(|mirrors| (mirrors, call.arguments)),
+        mirrored: mirrors.map(|mirrors| (mirrors, call.arguments)),
         session: connection.session(),
     };
     let told = exchange

@@ -6,11 +6,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ambit_egress::{Client, Target};
-use ambit_live::catalogue::PublishedTool;
 use ambit_live::credentials::Spendable;
-use ambit_mcp::headers::mirror::{self, Mirrors};
 use ambit_mcp::upstream::ClientInfo;
-use ambit_model::Digest;
 use ambit_model::ids::ServerSlug;
 use ambit_model::server::{Server, Upstream as Address};
 use http::{HeaderName, HeaderValue};
@@ -25,9 +22,6 @@ const MOST_IN_FLIGHT: usize = 1024;
 /// Most credentials a server's connections are kept for. There are three effects, and old values
 /// after a rotation.
 const MOST_CONNECTIONS: usize = 16;
-
-/// Most tools whose mirrored parameters are kept.
-const MOST_MIRRORS: usize = 10_000;
 
 /// A connection that is made once, by whoever needs it first, while others wait for it.
 type Pending = Arc<OnceCell<Arc<Connection>>>;
@@ -45,7 +39,6 @@ pub(super) struct Upstream {
     ids: AtomicU64,
     era: AtomicU8,
     connections: Mutex<HashMap<Presented, Pending>>,
-    mirrors: Mutex<HashMap<Digest, Arc<Mirrors>>>,
     /// How often it was told, or is to be feared, that the tools changed.
     told: AtomicU64,
     /// The count of `told` that the last complete listing began with.
@@ -94,7 +87,6 @@ impl Upstream {
             ids: AtomicU64::new(1),
             era: AtomicU8::new(KnownEra::Unknown as u8),
             connections: Mutex::default(),
-            mirrors: Mutex::default(),
             told: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             changed: Notify::new(),
@@ -153,20 +145,6 @@ impl Upstream {
     pub(super) fn take_connections(&self) -> Vec<(Presented, Arc<Connection>)> {
         let all = std::mem::take(&mut *self.connections());
         all.into_iter().filter_map(|(presented, pending)| Some((presented, Arc::clone(pending.get()?)))).collect()
-    }
-
-    /// The parameters of a tool that a modern call mirrors in headers. The definition is the one
-    /// that was accepted, whatever the server says by now.
-    pub(super) fn mirrors(&self, tool: &PublishedTool) -> Arc<Mirrors> {
-        let mut kept = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(&tool.digest) {
-            return Arc::clone(known);
-        }
-        if kept.len() >= MOST_MIRRORS {
-            kept.clear();
-        }
-        let (mirrors, _) = mirror::compile(&tool.definition.input_schema);
-        Arc::clone(kept.entry(tool.digest).or_insert_with(|| Arc::new(mirrors)))
     }
 
     /// The server said that its tools changed, or was restarted and may have changed them.
