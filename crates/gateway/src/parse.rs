@@ -2,7 +2,7 @@
 //!
 //! Runs after authentication. What is refused here was no message: it is counted, not judged.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use ambit_mcp::{
     Id, RpcError,
@@ -177,14 +177,26 @@ pub(crate) async fn body(body: Body, limits: &Limits, at_most: Duration) -> Resu
     match tokio::time::timeout(at_most, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_long(limits)),
+        // The listener has a time for every body; whichever ends first says the same.
+        Ok(Err(error)) if is_timeout(error.as_ref()) => Err(too_slow()),
         Ok(Err(_)) => Err(Reply::error(&RpcError::parse("the body broke off; send it whole"), None, "body_broke_off")),
-        Err(_) => {
-            let error = RpcError::invalid_request("the body took too long; send it at once");
-            let mut reply = Reply::error(&error, None, "body_too_slow");
-            reply.status = http::StatusCode::REQUEST_TIMEOUT;
-            Err(reply)
-        }
+        Err(_) => Err(too_slow()),
     }
+}
+
+/// Whether something below ran out of time, however deep.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<io::Error>() {
+        Some(io) if io.kind() == io::ErrorKind::TimedOut => true,
+        Some(_) | None => error.source().is_some_and(is_timeout),
+    }
+}
+
+fn too_slow() -> Reply {
+    let error = RpcError::invalid_request("the body took too long; send it at once");
+    let mut reply = Reply::error(&error, None, "body_too_slow");
+    reply.status = http::StatusCode::REQUEST_TIMEOUT;
+    reply
 }
 
 /// Takes a small body and throws it away. A client that is refused by its headers may be writing it still: with the body left
@@ -261,7 +273,12 @@ mod tests {
         let limits = Limits { max_body_bytes: 8, ..Limits::default() };
         let long = body(Body::from("123456789"), &limits, Duration::from_secs(5)).await;
         assert_eq!(long.unwrap_err().status.as_u16(), 413);
-        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        // The listener lost patience first.
+        let late = io::Error::new(io::ErrorKind::TimedOut, "late");
+        let given_up = Body::from_stream(futures_util::stream::iter([Err::<Bytes, _>(late)]));
+        let reply = body(given_up, &Limits::default(), Duration::from_mins(1)).await.unwrap_err();
+        assert_eq!((reply.status.as_u16(), reply.note.result), (408, "body_too_slow"));
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, io::Error>>());
         let slow = body(never, &limits, Duration::from_millis(1)).await;
         assert_eq!(slow.unwrap_err().status.as_u16(), 408);
         let fits = body(Body::from("12345678"), &limits, Duration::from_secs(5)).await;
