@@ -1,14 +1,9 @@
 //! How many refusals one source prefix is answered in full. Only refusals are counted: whoever holds a good token is never
 //! slowed down by neighbours who do not.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+use ambit_model::source::prefix;
 use governor::{
     DefaultDirectRateLimiter, Quota,
     clock::{Clock as _, DefaultClock},
@@ -41,17 +36,6 @@ impl Throttle {
         let fresh = || Ok::<_, Infallible>(Arc::new(DefaultDirectRateLimiter::direct(self.quota)));
         let Ok(limiter) = self.sources.get_or_insert_with(&prefix(source), fresh);
         limiter.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
-    }
-}
-
-/// IPv4 /24, IPv6 /56: what one household or office has.
-fn prefix(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            IpAddr::V4([a, b, c, 0].into())
-        }
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72))),
     }
 }
 

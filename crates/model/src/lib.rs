@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock, no randomness. Every other room speaks in these types. The words are those of the glossary in
 //! `ARCHITECTURE.md`; one word, one type.
 
+pub mod calendar;
 pub mod caller;
 pub mod canonical;
 pub mod ceiling;
@@ -18,6 +19,7 @@ pub mod outcome;
 pub mod revocation;
 pub mod secret;
 pub mod server;
+pub mod source;
 pub mod tool;
 pub mod toolset;
 

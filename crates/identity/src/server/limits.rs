@@ -1,13 +1,14 @@
 //! Bounds on what one source may ask for. In this process alone: a fleet of n nodes allows n times as much.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
 use ambit_live::clock::Clock;
+use ambit_model::source::host;
 use governor::{Quota, RateLimiter, middleware::NoOpMiddleware, state::keyed::HashMapStateStore};
 
 /// Most sources with a rate of their own. Above, those that have recovered are forgotten; if that does not help, whoever
@@ -53,7 +54,7 @@ impl PerSource {
     /// # Errors
     /// In how many seconds there is another.
     pub(crate) fn admit(&self, source: IpAddr) -> Result<(), u64> {
-        let mut key = neighbourhood(source);
+        let mut key = host(source);
         if self.limiter.len() >= SOURCES {
             self.forget_recovered();
             if self.limiter.len() >= SOURCES {
@@ -74,17 +75,6 @@ impl PerSource {
         if due && self.forgot_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.limiter.retain_recent();
         }
-    }
-}
-
-/// What counts as one source: an IPv4 address, or the /64 an IPv6 address was picked from.
-pub(crate) fn neighbourhood(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => IpAddr::V4(mapped),
-            None => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        },
     }
 }
 
@@ -118,9 +108,9 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_source() {
-        let near: IpAddr = neighbourhood("2001:db8::1".parse().unwrap());
-        assert_eq!(near, neighbourhood("2001:db8::ffff:1".parse().unwrap()));
-        assert_ne!(near, neighbourhood("2001:db8:0:1::1".parse().unwrap()));
-        assert_eq!(neighbourhood("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+        let near: IpAddr = host("2001:db8::1".parse().unwrap());
+        assert_eq!(near, host("2001:db8::ffff:1".parse().unwrap()));
+        assert_ne!(near, host("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(host("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
     }
 }

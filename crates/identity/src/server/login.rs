@@ -2,7 +2,7 @@
 //! answer in the same time; guessing slows down per account and source, and nobody is locked out.
 
 use ambit_live::recorder::Deed;
-use ambit_model::{ids::UserKey, secret::Secret};
+use ambit_model::{ids::UserKey, secret::Secret, source::host};
 use ambit_store::accounts;
 use askama::Template;
 use axum::{
@@ -19,7 +19,6 @@ use super::{
     csrf::Anonymous,
     failure::Down,
     fields::Fields,
-    limits::neighbourhood,
     page::{self, PageError},
     pending::Pending,
     person, redirect, reply, session,
@@ -135,7 +134,7 @@ async fn enter(
     let mut tx = server.live.store().begin().await?;
     let id = session::begin(server, &mut tx, &visitor.headers, user).await?;
     let (by, subject) = (format!("user {user}"), user.to_string());
-    let after = json!({ "amr": ["pwd"], "source": neighbourhood(visitor.source).to_string() });
+    let after = json!({ "amr": ["pwd"], "source": host(visitor.source).to_string() });
     server.record(Deed { by: &by, act: "login", subject: &subject, after: Some(after), ..Deed::default() }).await?;
     tx.commit().await?;
     let mut response = match pending {

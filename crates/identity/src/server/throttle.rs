@@ -9,7 +9,7 @@ use std::{
 use ambit_model::{Digest, ids::Millis};
 use quick_cache::unsync::Cache;
 
-use super::limits::neighbourhood;
+use ambit_model::source::host;
 
 /// Pairs of account and source remembered at once.
 const PAIRS: usize = 16 * 1024;
@@ -86,7 +86,7 @@ impl Throttle {
 }
 
 fn pair(account: &str, source: IpAddr) -> Digest {
-    let source = neighbourhood(source).to_string();
+    let source = host(source).to_string();
     Digest::of_parts([account.as_bytes(), source.as_bytes()])
 }
 

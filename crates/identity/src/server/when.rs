@@ -1,6 +1,6 @@
 //! Times on pages: a date and a minute, in UTC.
 
-use ambit_model::ids::Millis;
+use ambit_model::{calendar::civil_from_days, ids::Millis};
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -20,23 +20,10 @@ const MONTHS: [&str; 12] = [
 /// `25 November 2026, 09:33 UTC`
 pub(crate) fn minute(at_ms: Millis) -> String {
     let minutes = at_ms.div_euclid(60_000);
-    let (year, month, day) = civil(minutes.div_euclid(1440));
+    let (year, month, day) = civil_from_days(minutes.div_euclid(1440));
     let of_day = minutes.rem_euclid(1440);
     let month = usize::try_from(month - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("");
     format!("{day} {month} {year}, {:02}:{:02} UTC", of_day / 60, of_day % 60)
-}
-
-/// Days since 1970-01-01 as year, month, day (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

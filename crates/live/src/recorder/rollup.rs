@@ -3,13 +3,14 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
 use ambit_model::{
     event::{Event, RequestId, Rollup, VERSION},
     ids::{Millis, UserKey},
+    source::prefix,
 };
 
 /// Most counts kept at once. What comes beyond is counted under `other`.
@@ -103,17 +104,6 @@ impl Count {
             reason: self.key.reason,
             count: self.seen,
         })
-    }
-}
-
-/// The first address of the source's prefix: IPv4 /24, IPv6 /56. An IPv4 address written as IPv6 is that IPv4 address.
-pub(crate) fn prefix(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            IpAddr::V4([a, b, c, 0].into())
-        }
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72))),
     }
 }
 
