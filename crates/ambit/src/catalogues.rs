@@ -3,7 +3,11 @@
 //!
 //! A server that cannot be read has no tools and says why; the others are not touched by it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use ambit_egress::{Client, FetchLimits, Redirects};
 use ambit_gateway::mcp::{self, McpUpstreams};
@@ -87,18 +91,29 @@ async fn read_openapi(
     egress: &Client,
     now: Millis,
 ) -> Result<ServerCatalogue, String> {
-    let bytes = match source {
-        DocumentSource::File(path) => read_file(path)?,
-        DocumentSource::Url(url) => fetch(url, egress).await?,
+    // Files are read where waiting for a disk holds up nobody.
+    let source = match source {
+        DocumentSource::File(path) => Document::Unread(path.clone()),
+        DocumentSource::Url(url) => Document::Read(fetch(url, egress).await?),
     };
     let (server, base_url) = (server.clone(), base_url.map(ToOwned::to_owned));
     let compiling = tokio::task::spawn_blocking(move || {
+        let bytes = match source {
+            Document::Unread(path) => read_file(&path)?,
+            Document::Read(bytes) => bytes,
+        };
         let document = ambit_openapi::parse(&bytes).map_err(|error| error.to_string())?;
         let base = ambit_openapi::base_url(&document, base_url.as_deref()).map_err(|error| error.to_string())?;
         let compiled = ambit_openapi::compile(&document, &Options::default()).map_err(|error| error.to_string())?;
         Ok(ServerCatalogue::from_openapi(&server, &compiled, base, now))
     });
     compiling.await.map_err(|_| "compiling the document ended abnormally".to_owned())?
+}
+
+/// A document on its way to being compiled.
+enum Document {
+    Unread(PathBuf),
+    Read(Vec<u8>),
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

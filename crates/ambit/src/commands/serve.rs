@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
-use ambit_store::{StoreUrl, accounts};
+use ambit_store::accounts;
 use ambit_trail::Acceptance;
 use clap::Args;
 
@@ -94,13 +94,13 @@ fn accepted(reason: Option<&str>) -> Result<Option<Acceptance>, Failure> {
 
 /// Two nodes of one name would hide each other's records in the shared index.
 fn has_a_name(resolved: &Resolved) -> Result<(), Failure> {
-    match &resolved.store {
-        StoreUrl::Postgres(_) if resolved.trail.node.is_none() => Err(Failure::Usage(
-            "the store can be shared, so this node needs a name of its own: set `--node NAME`, or `node` under `[trail]`"
-                .to_owned(),
-        )),
-        StoreUrl::Postgres(_) | StoreUrl::File(_) | StoreUrl::Memory => Ok(()),
+    if !resolved.shares_its_store() || resolved.trail.node.is_some() {
+        return Ok(());
     }
+    Err(Failure::Usage(
+        "the store can be shared, so this node needs a name of its own: set `--node NAME`, or `node` under `[trail]`"
+            .to_owned(),
+    ))
 }
 
 fn empty(context: &mut Context<'_>) -> Result<Resolved, Failure> {
@@ -156,6 +156,8 @@ fn next_steps(resolved: &Resolved) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ambit_store::StoreUrl;
+
     use super::*;
 
     #[test]

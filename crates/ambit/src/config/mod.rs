@@ -126,6 +126,14 @@ impl Resolved {
         }
     }
 
+    /// Whether other nodes can be on the same store.
+    pub fn shares_its_store(&self) -> bool {
+        match &self.store {
+            StoreUrl::Memory | StoreUrl::File(_) => false,
+            StoreUrl::Postgres(_) => true,
+        }
+    }
+
     /// The directory of the trail's segments.
     pub fn trail_dir(&self) -> PathBuf {
         self.data_dir.join("trail")

@@ -9,7 +9,7 @@ use std::{future::Future, time::Duration};
 use ambit_live::{Live, clock::Clock};
 use ambit_model::ids::Millis;
 use ambit_store::{
-    Store, StoreError, StoreUrl,
+    Store, StoreError,
     nodes::{self, Node},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -35,7 +35,7 @@ const BY: &str = "ambit serve";
 pub async fn agree(store: &Store, resolved: &Resolved, apply: bool, clock: &Clock) -> anyhow::Result<()> {
     let digest = resolved.deployment.digest;
     let mut tx = store.begin().await?;
-    if apply || !is_shared(resolved) {
+    if apply || !resolved.shares_its_store() {
         nodes::apply_config(&mut tx, &digest, BY, clock.now()).await?;
     } else if let nodes::Agreement::Differs { applied } = nodes::adopt_config(&mut tx, &digest, BY, clock.now()).await?
     {
@@ -48,13 +48,6 @@ pub async fn agree(store: &Store, resolved: &Resolved, apply: bool, clock: &Cloc
     Ok(())
 }
 
-fn is_shared(resolved: &Resolved) -> bool {
-    match &resolved.store {
-        StoreUrl::Memory | StoreUrl::File(_) => false,
-        StoreUrl::Postgres(_) => true,
-    }
-}
-
 /// Takes this node's name on a shared store. Two nodes of one name would sign two trails under one origin.
 ///
 /// A name whose last word is recent may belong to this node's own earlier life: then it stays silent, and is taken after
@@ -63,7 +56,7 @@ fn is_shared(resolved: &Resolved) -> bool {
 /// # Errors
 /// If another process goes on speaking under the name, or the store cannot be asked.
 pub async fn take_name(store: &Store, resolved: &Resolved, name: &str, clock: &Clock) -> anyhow::Result<()> {
-    if !is_shared(resolved) {
+    if !resolved.shares_its_store() {
         return Ok(());
     }
     let recent = clock.now().saturating_sub(Millis::try_from(SILENT.as_millis()).unwrap_or(0));
@@ -107,7 +100,7 @@ async fn report(
 
 /// Says every few seconds that this node lives, until the shutdown resolves; then gives the name up.
 pub async fn keep_name(live: Live, resolved: Resolved, name: String, shutdown: impl Future<Output = ()>) {
-    if !is_shared(&resolved) {
+    if !resolved.shares_its_store() {
         return;
     }
     let mut shutdown = std::pin::pin!(shutdown);
