@@ -101,15 +101,17 @@ async fn a_server_that_changed_its_tool_is_noticed_before_the_call_and_the_tool_
 }
 
 #[tokio::test]
-async fn a_write_does_not_run_on_a_definition_nobody_can_confirm() {
-    let room = Room::new().await;
-    room.peer.will(Act::Close);
-    room.clock.advance(61_000);
-    let answer = report(&room, "create-report").await;
-    assert!(answer.is_tool_error() && answer.text().starts_with("not executed: "), "{answer:?}");
-    let event = &room.requests()[0];
-    assert_eq!((&event["event"], &event["result"]), (&json!("outcome"), &json!("definition_unconfirmed")));
-    assert!(room.peer.asked("tools/call").is_empty());
+async fn no_call_runs_on_a_definition_nobody_can_confirm() {
+    for name in ["get-report", "create-report"] {
+        let room = Room::new().await;
+        room.peer.will(Act::Close);
+        room.clock.advance(61_000);
+        let answer = report(&room, name).await;
+        assert!(answer.is_tool_error() && answer.text().starts_with("not executed: "), "{name}: {answer:?}");
+        let event = &room.requests()[0];
+        assert_eq!((&event["event"], &event["result"]), (&json!("outcome"), &json!("definition_unconfirmed")), "{name}");
+        assert!(room.peer.asked("tools/call").is_empty());
+    }
 }
 
 #[tokio::test]

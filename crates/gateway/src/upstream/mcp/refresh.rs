@@ -6,9 +6,7 @@
 //! accepted one is hidden.
 //!
 //! A server that cannot be read keeps its tools listed: health never changes a list. Its calls are
-//! refused instead, with one exception: a read may still run on a definition that was confirmed
-//! within [`Settings::stale_reads`], so that a hiccup of the listing does not stop harmless work;
-//! unless the server said that its tools changed, or its connection broke.
+//! refused instead, reads as well: whether a tool only reads is itself a thing that the listing says.
 
 mod round;
 #[cfg(test)]
@@ -34,8 +32,6 @@ use round::{Slot, Wants};
 pub struct Settings {
     /// A listing older than this is read again before a call, and on a schedule somewhat faster.
     pub every: Duration,
-    /// How old the last confirmed listing may be for a read when a new one cannot be had.
-    pub stale_reads: Duration,
     /// Longest time for one listing.
     pub time_for_listing: Duration,
     /// How long a failed listing is not tried again by calls that are not destructive.
@@ -45,11 +41,10 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Every minute; reads go on for five; 20 s for one listing; 5 s of rest; listening.
+    /// Every minute; 20 s for one listing; 5 s of rest; listening.
     fn default() -> Self {
         Self {
             every: Duration::from_mins(1),
-            stale_reads: Duration::from_mins(5),
             time_for_listing: Duration::from_secs(20),
             rest_after_failure: Duration::from_secs(5),
             listen: true,
@@ -101,15 +96,11 @@ impl Refresher {
         effect: Effect,
         deadline: Instant,
     ) -> Result<(), NotFresh> {
-        let settings = &self.inner.settings;
-        match effect {
-            Effect::Destructive => self.ensure_fresh(server, Duration::ZERO, deadline).await,
-            Effect::Write => self.ensure_fresh(server, settings.every, deadline).await,
-            Effect::Read => match self.ensure_fresh(server, settings.every, deadline).await {
-                Err(_) if self.may_read_on(server) => Ok(()),
-                other => other,
-            },
-        }
+        let max_age = match effect {
+            Effect::Destructive => Duration::ZERO,
+            Effect::Read | Effect::Write => self.inner.settings.every,
+        };
+        self.ensure_fresh(server, max_age, deadline).await
     }
 
     /// Makes sure that the published listing of a server was confirmed within `max_age`; zero reads
@@ -170,14 +161,6 @@ impl Refresher {
             not_fresh("the gateway could not publish it".into())
         })?;
         Ok(())
-    }
-
-    /// Whether a read may run although the listing cannot be had: it is not old, and nothing speaks for a
-    /// change.
-    fn may_read_on(&self, slug: &ServerSlug) -> bool {
-        let snapshot = self.inner.live.current();
-        let suspect = snapshot.deployment.servers.get(slug).is_none_or(|known| self.inner.upstreams.is_suspect(known));
-        !suspect && self.is_within(&snapshot, slug, self.inner.settings.stale_reads)
     }
 
     /// Whether the published listing is good and was confirmed within `age`.
