@@ -39,9 +39,10 @@ impl Digest {
     /// The text form. Several of them stand in every record of the trail, so it takes no allocation.
     fn text(&self) -> [u8; TEXT_BYTES] {
         let mut text = [0; TEXT_BYTES];
-        let digits = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-        for (place, byte) in text.iter_mut().zip(PREFIX.bytes().chain(digits)) {
-            *place = byte;
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
         text
     }
