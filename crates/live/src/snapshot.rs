@@ -137,6 +137,7 @@ fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeIn
         effect: entry.tool.effect.effect,
         acceptance: entry.acceptance,
         labels: Vec::new(),
+        approval_waived_until: None,
     });
     let servers = deployment.servers.values().map(|server| ServerFacts {
         slug: server.slug.clone(),

@@ -142,6 +142,7 @@ fn deployment(grants: usize, tools: usize) -> Result<JudgeInput> {
             effect: if n % 3 == 0 { Effect::Write } else { Effect::Read },
             acceptance: Acceptance::Accepted,
             labels: vec!["video".into()],
+            approval_waived_until: None,
         });
     }
     for set in 0..TOOLSETS {

@@ -6,8 +6,9 @@ use ambit_model::{Outcome, ids::Millis};
 use crate::{
     class::{Holdings, Resolved},
     index::{EndpointIndex, Index, ToolEntry, ToolIndex, ToolsetIndex},
-    rules::{Rules, Ruling, id},
+    rules::{Ruling, id},
     slice::{Action, Frames, Unspeakable},
+    slices::{Slice, Slices},
     validity::Horizon,
 };
 
@@ -48,13 +49,14 @@ pub(crate) struct Decision {
 
 /// Decides. A tool or endpoint that is not there is hidden.
 pub(crate) fn decide(
-    (rules, index, frames): (&Rules, &Index, &Frames),
+    (slices, index, frames): (&Slices, &Index, &Frames),
     class: &Resolved,
     (endpoint, tool): (EndpointIndex, ToolIndex),
     now: Millis,
 ) -> Decision {
     let mut horizon = Horizon::new(now);
-    let Some(entry) = index.tool(tool).filter(|_| index.endpoint(endpoint).is_some()) else {
+    let known = index.tool(tool).zip(slices.of(tool)).filter(|_| index.endpoint(endpoint).is_some());
+    let Some((entry, rules)) = known else {
         return Decision {
             outcome: Outcome::Hidden,
             policies: Vec::new(),
@@ -73,7 +75,8 @@ pub(crate) fn decide(
     Decision { outcome, policies: ruling.policies, failed: ruling.failed, asks, reach, horizon }
 }
 
-fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Horizon) -> Reach {
+/// Looks up what reaches a tool.
+pub(crate) fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Horizon) -> Reach {
     let user = class.user.as_ref().map(|factor| {
         let revealed = held(&entry.toolsets, &factor.reveals, |number| {
             index.reveal(number).is_some_and(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
@@ -116,7 +119,7 @@ fn held<T: Copy + Ord>(
 }
 
 struct Bench<'a> {
-    rules: &'a Rules,
+    rules: &'a Slice,
     index: &'a Index,
     frames: &'a Frames,
     class: &'a Resolved,
@@ -129,13 +132,15 @@ impl Bench<'_> {
     fn both_questions(&self, reach: &Reach) -> (Outcome, Ruling) {
         let ask = || -> Result<(Outcome, Ruling), Unspeakable> {
             let entities = self.frames.slice(self.index, self.class, self.endpoint, self.tool, reach)?;
-            let question =
-                |action| Ok(self.rules.judge(&self.frames.request(self.class, action, self.tool)?, &entities));
-            let listed = question(Action::List)?;
+            let listing = self.frames.request(self.class, Action::List, self.tool)?;
+            let listed = self.rules.list().judge(&listing, &entities);
             if !listed.allowed {
                 return Ok((Outcome::Hidden, listed));
             }
-            let called = if self.rules.gives_one_answer() { listed } else { question(Action::Call)? };
+            let called = match self.rules.call() {
+                Some(rules) => rules.judge(&self.frames.request(self.class, Action::Call, self.tool)?, &entities),
+                None => listed,
+            };
             let outcome = match (called.allowed, called.failed) {
                 (true, _) => Outcome::Allow,
                 (false, false) => Outcome::Refused,

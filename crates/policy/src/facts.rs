@@ -46,6 +46,8 @@ pub struct ToolFacts {
     pub acceptance: Acceptance,
     /// Its labels.
     pub labels: Vec<String>,
+    /// Until just before this instant its owner waived the approval of each call, with a recorded reason.
+    pub approval_waived_until: Option<Millis>,
 }
 
 /// What decisions may read about a server.

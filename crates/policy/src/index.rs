@@ -234,7 +234,7 @@ fn expand(toolset: &Toolset, tools: &[ToolEntry], tool_numbers: &HashMap<ToolId,
 fn number_shapes(tools: &mut [ToolEntry]) {
     let mut shapes = HashMap::new();
     for ToolEntry { facts, server, toolsets, shape } in tools {
-        let ToolFacts { id: _, definition: _, effect, acceptance, labels } = facts;
+        let ToolFacts { id: _, definition: _, effect, acceptance, labels, approval_waived_until: _ } = facts;
         let accepted = *acceptance == Acceptance::Accepted;
         let next = shapes.len();
         *shape = *shapes.entry((*server, *effect, accepted, labels.clone(), toolsets.clone())).or_insert(next);

@@ -20,6 +20,7 @@ use crate::{
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
     rules::Rules,
     slice::Frames,
+    slices::Slices,
     verdict::{Verdict, Visible},
     words,
 };
@@ -39,6 +40,7 @@ pub struct Judge {
     rules: Arc<Rules>,
     index: Arc<Index>,
     frames: Frames,
+    slices: Slices,
     verdicts: Cache<(ClassKey, EndpointIndex, ToolIndex), Arc<Verdict>>,
     lists: Cache<(ClassKey, EndpointIndex), Arc<Visible>, ByLength>,
 }
@@ -82,11 +84,13 @@ impl Judge {
         let revision = input.revision;
         let index = Arc::new(Index::build(input)?);
         let frames = Frames::build(&index)?;
+        let slices = Slices::build(&rules, &index)?;
         Ok(Self {
             revision,
             rules,
             index,
             frames,
+            slices,
             verdicts: Cache::new(VERDICTS),
             lists: Cache::with_weighter(4096, LISTED, ByLength),
         })
@@ -217,11 +221,19 @@ impl Judge {
         tool: ToolIndex,
         now_ms: Millis,
     ) -> Decision {
-        decide((&self.rules, &self.index, &self.frames), &class.0, (endpoint, tool), now_ms)
+        decide((&self.slices, &self.index, &self.frames), &class.0, (endpoint, tool), now_ms)
     }
 
     pub(crate) fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    pub(crate) fn slices(&self) -> &Slices {
+        &self.slices
     }
 
     /// The class itself, or its caller resolved against this judge.

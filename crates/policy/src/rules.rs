@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use ambit_model::Digest;
-use cedar_policy::{
-    ActionConstraint, Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+
+use crate::rule::Rule;
 
 pub(crate) const PLATFORM_SCHEMA: &str = include_str!("platform.cedarschema");
 pub(crate) const PLATFORM_POLICIES: &str = include_str!("platform.cedar");
@@ -21,6 +21,7 @@ pub(crate) mod id {
     pub(crate) const NEEDS_REVEAL: &str = "guard.destructive-needs-reveal";
     pub(crate) const OPERATOR_DESTRUCTIVE: &str = "guard.operator-destructive";
     pub(crate) const TOKEN_SCOPE: &str = "guard.token-scope";
+    pub(crate) const NEEDS_APPROVAL: &str = "guard.destructive-needs-approval";
 }
 
 /// Why a rule set does not stand.
@@ -45,10 +46,8 @@ pub enum RulesError {
 
 /// A validated rule set.
 pub(crate) struct Rules {
-    policies: PolicySet,
-    authorizer: Authorizer,
+    all: Vec<Rule>,
     digest: Digest,
-    one_answer: bool,
     names_tools: bool,
     #[cfg(test)]
     pub(crate) schema: Schema,
@@ -85,17 +84,19 @@ impl Rules {
         if !complaints.is_empty() {
             return Err(RulesError::Invalid(complaints.join("; ")));
         }
-        let one_answer = policies.policies().all(|policy| !reads_action(policy));
-        let names_tools = policies.policies().any(names_a_tool);
+        let all: Vec<Rule> = policies.policies().cloned().map(Rule::new).collect();
         Ok(Self {
-            one_answer,
-            names_tools,
-            policies,
-            authorizer: Authorizer::new(),
+            names_tools: all.iter().any(|rule| !rule.is_per_call() && rule.names_a_tool()),
+            all,
             digest: Digest::of_parts([policy_text.as_bytes(), schema_text.as_bytes()]),
             #[cfg(test)]
             schema,
         })
+    }
+
+    /// Every rule.
+    pub(crate) fn all(&self) -> &[Rule] {
+        &self.all
     }
 
     /// The digest of policies and schema. Grants are not part of it.
@@ -103,26 +104,10 @@ impl Rules {
         self.digest
     }
 
-    /// Whether no rule tells `list` from `call`, so that the answer to one is the answer to the other.
-    pub(crate) fn gives_one_answer(&self) -> bool {
-        self.one_answer
-    }
-
-    /// Whether a rule names a single tool. If none does, tools that differ in nothing but their id are judged alike: no
+    /// Whether a standing rule names a single tool. If none does, tools that differ in nothing but their id are judged alike: no
     /// fact holds a tool, so there is nothing else the id could be compared with.
     pub(crate) fn names_tools(&self) -> bool {
         self.names_tools
-    }
-
-    /// Judges one request over its slice of entities.
-    pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Ruling {
-        let response = self.authorizer.is_authorized(request, &self.policies, entities);
-        let failed = response.diagnostics().errors().next().is_some();
-        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-        policies.sort_unstable();
-        // An error makes its own policy not apply, which is fail-open for a `forbid`: so it denies outright.
-        let allowed = !failed && response.decision() == cedar_policy::Decision::Allow;
-        Ruling { allowed, policies, failed }
     }
 }
 
@@ -143,26 +128,6 @@ fn named(text: &str) -> Result<PolicySet, RulesError> {
     PolicySet::from_policies(policies).map_err(|error| RulesError::Syntax(error.to_string()))
 }
 
-/// Whether a policy may say something else to `list` than to `call`. In doubt it does.
-fn reads_action(policy: &Policy) -> bool {
-    let in_scope = match policy.action_constraint() {
-        ActionConstraint::Any => false,
-        ActionConstraint::In(actions) => {
-            !["list", "call"].iter().all(|name| actions.iter().any(|action| action.id().unescaped() == *name))
-        }
-        ActionConstraint::Eq(_) => true,
-    };
-    let in_conditions = policy.to_json().map_or(true, |json| {
-        json.get("conditions").is_none_or(|conditions| conditions.to_string().contains(r#"{"Var":"action"}"#))
-    });
-    in_scope || in_conditions
-}
-
-/// Whether a policy names a single tool. In doubt it does.
-fn names_a_tool(policy: &Policy) -> bool {
-    policy.to_json().map_or(true, |json| json.to_string().contains(r#""type":"Tool""#))
-}
-
 fn own_id(policy: &Policy) -> Result<String, RulesError> {
     match policy.annotation("id") {
         Some(name) if !name.is_empty() => Ok(name.to_owned()),
@@ -177,7 +142,7 @@ mod tests {
     #[test]
     fn the_platform_rules_stand_and_carry_their_ids() {
         let rules = Rules::platform().unwrap();
-        let mut ids: Vec<_> = rules.policies.policies().map(|p| p.id().to_string()).collect();
+        let mut ids: Vec<_> = rules.all.iter().map(|rule| rule.policy.id().to_string()).collect();
         ids.sort();
         let mut expected = vec![
             "entitled",
@@ -189,6 +154,7 @@ mod tests {
             id::NEEDS_REVEAL,
             id::OPERATOR_DESTRUCTIVE,
             id::TOKEN_SCOPE,
+            id::NEEDS_APPROVAL,
         ];
         expected.sort_unstable();
         assert_eq!(ids, expected);
@@ -196,7 +162,10 @@ mod tests {
 
     #[test]
     fn rules_that_tell_list_from_call_are_recognised() {
-        assert!(Rules::platform().unwrap().gives_one_answer());
+        let one = |rules: &Rules| {
+            rules.all().iter().filter(|rule| !rule.is_per_call()).all(|rule| !rule.tells_actions_apart())
+        };
+        assert!(one(&Rules::platform().unwrap()));
         for (scope, condition, one_answer) in [
             ("action", "resource.accepted", true),
             ("action in [Action::\"call\", Action::\"list\"]", "resource.accepted", true),
@@ -208,7 +177,7 @@ mod tests {
         ] {
             let policy = format!("@id(\"a\") forbid (principal, {scope}, resource) when {{ {condition} }};");
             let rules = Rules::load(PLATFORM_SCHEMA, &policy).unwrap();
-            assert_eq!(rules.gives_one_answer(), one_answer, "{policy}");
+            assert_eq!(one(&rules), one_answer, "{policy}");
         }
     }
 

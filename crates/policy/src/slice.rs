@@ -13,6 +13,8 @@ use crate::{
     decide::Reach,
     facts::BuildError,
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
+    per_call::CallFacts,
+    reads::Reads,
 };
 
 /// The entities that are the same for every caller.
@@ -93,6 +95,12 @@ impl Frames {
         Request::new(class.uid.clone(), action.clone(), tool.uid(), Context::empty(), None).map_err(|_| Unspeakable)
     }
 
+    /// The request of the per-call half.
+    pub(crate) fn call(&self, class: &Resolved, tool: ToolIndex, context: Context) -> Result<Request, Unspeakable> {
+        let tool = self.tools.get(tool.0 as usize).ok_or(Unspeakable)?;
+        Request::new(class.uid.clone(), self.call.clone(), tool.uid(), context, None).map_err(|_| Unspeakable)
+    }
+
     fn caller(&self, class: &Resolved, endpoint: EndpointIndex, reach: &Reach) -> Result<Entity, Unspeakable> {
         let endpoint = self.endpoints.get(endpoint.0 as usize).ok_or(Unspeakable)?;
         let mut facts = HashMap::with_capacity(6);
@@ -114,6 +122,30 @@ impl Frames {
     fn set(&self, toolsets: &[ToolsetIndex]) -> RestrictedExpression {
         set_of(&self.toolsets, toolsets)
     }
+}
+
+/// What the rules of a tool read of one call, and nothing else.
+pub(crate) fn context(reads: &Reads, facts: &CallFacts<'_>, waived: bool) -> Result<Context, Unspeakable> {
+    let mut pairs = Vec::with_capacity(4);
+    let mut add = |name: &str, value: RestrictedExpression| pairs.push((name.to_owned(), value));
+    if reads.touches(&["approved"]) {
+        add("approved", RestrictedExpression::new_bool(facts.approved));
+    }
+    if reads.touches(&["approval_waived"]) {
+        add("approval_waived", RestrictedExpression::new_bool(waived));
+    }
+    if let Some(source) = facts.source.filter(|_| reads.touches(&["source"])) {
+        add("source", RestrictedExpression::new_ip(source.to_canonical().to_string()));
+    }
+    if reads.touches(&["touched"]) {
+        add("touched", texts(facts.touched.iter()));
+    }
+    if let Some(login) = facts.login.filter(|_| reads.touches(&["login"])) {
+        let age = facts.now_ms.saturating_sub(login.at).max(0) / 1000;
+        let methods = ("methods", texts(login.methods.iter()));
+        add("login", record([("age_seconds", RestrictedExpression::new_long(age)), methods])?);
+    }
+    Context::from_pairs(pairs).map_err(|_| Unspeakable)
 }
 
 /// The entity types of the schema.
@@ -189,6 +221,10 @@ fn entity<const N: usize>(uid: EntityUid, attributes: [(&str, RestrictedExpressi
 fn record<const N: usize>(fields: [(&str, RestrictedExpression); N]) -> Result<RestrictedExpression, Unspeakable> {
     let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
     RestrictedExpression::new_record(fields).map_err(|_| Unspeakable)
+}
+
+fn texts<'a>(texts: impl Iterator<Item = &'a String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(texts.cloned().map(RestrictedExpression::new_string))
 }
 
 fn set_of(names: &[EntityUid], toolsets: &[ToolsetIndex]) -> RestrictedExpression {

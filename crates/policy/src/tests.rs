@@ -18,7 +18,7 @@ use ambit_model::{
 use cedar_policy::Entities;
 
 use crate::{
-    EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts,
+    CallFacts, CallVerdict, EndpointFacts, EndpointIndex, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex,
     rules::{PLATFORM_POLICIES, PLATFORM_SCHEMA, Rules},
 };
 
@@ -50,6 +50,7 @@ fn input() -> JudgeInput {
             effect: Effect::Read,
             acceptance: Acceptance::Accepted,
             labels: Vec::new(),
+            approval_waived_until: None,
         }],
         servers: vec![ServerFacts {
             slug: ServerSlug::parse("mux").unwrap(),
@@ -177,4 +178,98 @@ fn a_rule_that_names_one_tool_leaves_its_twins_alone() {
     let listed = judge.visible(&judge.class(&alice()), endpoint, 0);
     let names: Vec<_> = listed.tools.iter().map(|tool| judge.tool(*tool).unwrap().id.to_string()).collect();
     assert_eq!(names, ["mux/zz-twin"]);
+}
+
+/// A judge over one destructive tool, revealed, whose owner waived approvals until 50, by the platform's rules and one more.
+fn destroying(rule: &str, waived_until: Option<i64>) -> Judge {
+    let mut facts = input();
+    facts.tools[0].effect = Effect::Destructive;
+    facts.tools[0].approval_waived_until = waived_until;
+    let rules = Rules::load(PLATFORM_SCHEMA, &format!("{PLATFORM_POLICIES}\n{rule}")).unwrap();
+    Judge::with_rules(Arc::new(rules), facts).unwrap()
+}
+
+fn called(judge: &Judge, facts: &CallFacts<'_>) -> CallVerdict {
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
+    let tool = judge.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
+    judge.per_call(&judge.class(&alice()), endpoint, tool, facts)
+}
+
+#[test]
+fn a_destructive_call_needs_an_approval_unless_it_was_waived() {
+    let arguments = serde_json::json!({});
+    let at = |now, approved| CallFacts { approved, ..CallFacts::new(now, &arguments) };
+    let judge = destroying("", None);
+    let verdict = called(&judge, &at(0, false));
+    assert_eq!(verdict.outcome, Outcome::NeedsApproval);
+    assert_eq!(verdict.policies, ["guard.destructive-needs-approval"]);
+    assert!(verdict.sentence.unwrap().contains("needs the approval of another person"));
+    let approved = called(&judge, &at(0, true));
+    assert_eq!((approved.outcome, approved.sentence), (Outcome::Allow, None));
+    let waived = destroying("", Some(50));
+    assert_eq!(called(&waived, &at(49, false)).outcome, Outcome::Allow);
+    assert_eq!(called(&waived, &at(50, false)).outcome, Outcome::NeedsApproval);
+    // A tool that does not destroy has no rule that reads the call.
+    assert_eq!(called(&Judge::build(input()).unwrap(), &at(0, false)).outcome, Outcome::Allow);
+}
+
+#[test]
+fn what_no_approval_lifts_is_refused() {
+    let inside = "@id(\"inside\") forbid (principal, action == Action::\"call\", resource)
+                  unless { context has source && context.source.isInRange(ip(\"10.0.0.0/8\")) };";
+    let judge = destroying(inside, None);
+    let arguments = serde_json::json!({});
+    let from = |source: &str| CallFacts { source: source.parse().ok(), ..CallFacts::new(0, &arguments) };
+    assert_eq!(called(&judge, &from("10.1.2.3")).outcome, Outcome::NeedsApproval);
+    for elsewhere in ["11.1.2.3", "2001:db8::1", "unknown"] {
+        let verdict = called(&judge, &from(elsewhere));
+        assert_eq!((verdict.outcome, verdict.failed), (Outcome::Refused, false), "{elsewhere}");
+        assert_eq!(verdict.policies, ["inside"]);
+        assert!(verdict.sentence.unwrap().contains("rule `inside`"));
+    }
+    assert_eq!(called(&judge, &from("::ffff:10.1.2.3")).outcome, Outcome::NeedsApproval);
+}
+
+#[test]
+fn labels_and_logins_can_be_read() {
+    let rules = "@id(\"flow\") forbid (principal, action == Action::\"call\", resource)
+                 when { context.touched.contains(\"private_data\") } unless { context.approved };
+                 @id(\"login\") forbid (principal, action == Action::\"call\", resource)
+                 unless { context has login && context.login.age_seconds < 300 && context.login.methods.contains(\"otp\") };";
+    let judge = with_rule(rules);
+    let (arguments, none) = (serde_json::json!({}), BTreeSet::new());
+    let private = BTreeSet::from(["private_data".to_owned()]);
+    let (strong, weak) = (["pwd".to_owned(), "otp".to_owned()], ["pwd".to_owned()]);
+    for (touched, login, outcome) in [
+        (&none, Some((1_000, &strong[..])), Outcome::Allow),
+        (&private, Some((1_000, &strong[..])), Outcome::NeedsApproval),
+        (&none, Some((1_000, &weak[..])), Outcome::Refused),
+        (&none, Some((-200_000, &strong[..])), Outcome::Refused),
+        (&none, None, Outcome::Refused),
+    ] {
+        let login = login.map(|(at, methods)| crate::Login { at, methods });
+        let facts = CallFacts { touched, login, ..CallFacts::new(100_000, &arguments) };
+        assert_eq!(called(&judge, &facts).outcome, outcome, "{facts:?}");
+    }
+}
+
+#[test]
+fn a_rule_about_the_call_that_cannot_be_evaluated_refuses_it() {
+    let broken = "@id(\"broken\") forbid (principal, action == Action::\"call\", resource)
+                  when { (if context.approved then 1 else 9223372036854775807) + 1 == 7 };";
+    let judge = with_rule(broken);
+    let arguments = serde_json::json!({});
+    let verdict = called(&judge, &CallFacts::new(0, &arguments));
+    assert_eq!((verdict.outcome, verdict.failed), (Outcome::Refused, true));
+    let approved = CallFacts { approved: true, ..CallFacts::new(0, &arguments) };
+    assert_eq!(called(&judge, &approved).outcome, Outcome::Allow);
+}
+
+#[test]
+fn a_call_of_a_tool_that_is_not_there_is_refused() {
+    let judge = Judge::build(input()).unwrap();
+    let arguments = serde_json::json!({});
+    let verdict =
+        judge.per_call(&judge.class(&alice()), EndpointIndex(0), ToolIndex(9), &CallFacts::new(0, &arguments));
+    assert_eq!((verdict.outcome, verdict.failed), (Outcome::Refused, true));
 }

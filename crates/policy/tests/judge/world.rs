@@ -139,7 +139,14 @@ fn tool(id: &str, state: &str) -> ToolFacts {
         Some(other) => panic!("no state: {other}"),
     };
     let id = ToolId::parse(id).unwrap();
-    ToolFacts { definition: Digest::of(id.to_string().as_bytes()), id, effect, acceptance, labels: Vec::new() }
+    ToolFacts {
+        definition: Digest::of(id.to_string().as_bytes()),
+        id,
+        effect,
+        acceptance,
+        labels: Vec::new(),
+        approval_waived_until: None,
+    }
 }
 
 fn server(slug: &str, expires_at: Millis) -> ServerFacts {
