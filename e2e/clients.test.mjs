@@ -21,11 +21,13 @@ let ambit;
 let api;
 let everything;
 let documents;
+let authority;
 let key;
 let accounts = 0;
 
 before(async () => {
   const certificate = await makeCertificate();
+  authority = certificate.authority;
   documents = await serveDocuments(certificate, (origin) => ({
     '/client.json': {
       client_id: `${origin}/client.json`,
@@ -240,6 +242,47 @@ describe('a client that is known by a metadata document on this machine', () => 
       assert.equal(client.authorizations[0].searchParams.get('client_id'), clientMetadataUrl, 'documents are offered and taken');
       assert.equal(person.consents.length, 0, 'nobody was asked');
       assert.deepEqual(documents.requests, [], 'what upstreams may reach, a stranger may not make us reach');
+    });
+  }
+});
+
+describe('a client that is known by a metadata document where the operator says such documents are', () => {
+  let intranet;
+  before(async () => {
+    intranet = await Ambit.prepare({
+      config: (place) =>
+        [
+          base(place, `client_documents = ["127.0.0.0/8"]\nextra_ca = "${authority}"\n`),
+          '\n[[endpoints]]\npath = "/mcp"\nservers = ["everything"]\n',
+          mcp('everything', everything.url, ['echo']),
+          '\n[accounts.ada]\ngroups = ["staff"]\n',
+          toolset('reading', ['everything/echo']),
+          grant('group = "staff"', 'reading'),
+        ].join(''),
+    });
+    await intranet.run('tools', 'accept', 'everything');
+    await intranet.serve();
+    await intranet.setPassword('ada', PASSWORD);
+  });
+  after(() => intranet?.stop());
+
+  for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
+    test(`goes the whole way without registering: ${clientName}`, async () => {
+      const ada = new Person('ada', PASSWORD);
+      const clientMetadataUrl = `${documents.origin}/client.json`;
+      const client = makeClient(`${intranet.publicUrl}/mcp`, (url) => ada.authorize(url), { clientMetadataUrl });
+      try {
+        await client.connect();
+        assert.deepEqual((await client.list()).map(({ name }) => name), ['echo']);
+        const said = await client.call('echo', { message: 'known' });
+        assert.match(JSON.stringify(said.content), /known/);
+      } finally {
+        await client.close();
+      }
+      assert.equal(client.authorizations[0].searchParams.get('client_id'), clientMetadataUrl);
+      assert.equal(ada.consents.length, 1);
+      assert.ok(ada.consents[0].includes('Documented client'), ada.consents[0]);
+      assert.equal(documents.requests.length, 1, 'the document is fetched once for all of them');
     });
   }
 });

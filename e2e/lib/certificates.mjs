@@ -24,7 +24,7 @@ export async function makeCertificate() {
   return { authority: join(folder, 'ca.pem'), key: read('leaf.key'), cert: read('leaf.pem') };
 }
 
-/** Serves documents by path over https: `documents` gets the server's origin. */
+/** Serves documents by path over https: `documents` gets the server's origin. It is an address: `localhost` is no full domain name. */
 export async function serveDocuments({ key, cert }, documents) {
   const requests = [];
   let served = {};
@@ -35,11 +35,11 @@ export async function serveDocuments({ key, cert }, documents) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=60' });
+    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'max-age=3600' });
     response.end(JSON.stringify(document));
   });
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const origin = `https://localhost:${server.address().port}`;
+  const origin = `https://127.0.0.1:${server.address().port}`;
   served = documents(origin);
   return {
     origin,

@@ -9,14 +9,14 @@ data_class = "public"
 expires = "2099-01-01"
 revoke_when = "the run is over"`;
 
-/** What every deployment here begins with. */
-export const base = ({ publicUrl, listen }) => `public_url = "${publicUrl}"
+/** What every deployment here begins with; `egress` is more of that table. */
+export const base = ({ publicUrl, listen }, egress = '') => `public_url = "${publicUrl}"
 listen = "${listen}"
 data_dir = "data"
 
 [egress]
 allow = ["127.0.0.0/8"]
-
+${egress}
 [operator]
 mint = true
 

@@ -19,7 +19,7 @@ mod trail_name;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use ambit_egress::{Client, EgressRules, Settings as EgressSettings};
+use ambit_egress::{Client, EgressRules, Roots, Settings as EgressSettings};
 use ambit_gateway::{
     Gateway, GatewayParts,
     mcp::{McpUpstreams, Refresher},
@@ -53,7 +53,7 @@ pub struct Ready {
     sources: Sources,
     refresher: Refresher,
     client_secrets: ClientSecrets,
-    public_egress: Client,
+    document_egress: Client,
     socket: OperatorSocket,
     listener: TcpListener,
     counters: Option<TcpListener>,
@@ -113,7 +113,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     let store = Store::open(&resolved.store).await?;
     fleet::agree(&store, &resolved, apply_config, &clock).await?;
     fleet::take_name(&store, &resolved, &TrailName::of(&resolved)?.node, &clock).await?;
-    let upstream_egress = egress(resolved.egress.clone())?;
+    let upstream_egress = egress(resolved.egress.clone(), resolved.roots.clone())?;
     let sources = Sources { mcp: McpUpstreams::new(upstream_egress.clone()), egress: upstream_egress.clone() };
     let credentials = config::secrets::spendables(&resolved)?;
     let client_secrets = ClientSecrets::read(&resolved)?;
@@ -148,7 +148,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     });
     let refresher = gateway.refresher().clone();
     // Client documents are fetched on a stranger's word: what an operator allows for upstreams does not count there.
-    let public_egress = egress(EgressRules::public_only())?;
+    let document_egress = egress(resolved.client_documents.clone(), resolved.roots.clone())?;
     let socket = OperatorSocket::bind(&resolved.operator_socket()).await?;
     let listener = match listener {
         Some(listener) => listener,
@@ -166,7 +166,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         sources,
         refresher,
         client_secrets,
-        public_egress,
+        document_egress,
         socket,
         listener,
         counters,
@@ -304,11 +304,11 @@ async fn open_trail_as(
     Ok(trail)
 }
 
-/// The outgoing client under some rules.
+/// The outgoing client under some rules, believing some authorities.
 ///
 /// # Errors
-/// If the machine has no usable certificates.
-pub fn egress(rules: EgressRules) -> anyhow::Result<Client> {
-    let settings = EgressSettings { rules, ..EgressSettings::default() };
+/// If there are no usable certificates.
+pub fn egress(rules: EgressRules, roots: Roots) -> anyhow::Result<Client> {
+    let settings = EgressSettings { rules, roots, ..EgressSettings::default() };
     Client::new(&settings).context("the outgoing client cannot be built")
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is bounded: where it may go (the client's rules), how long it takes, how much comes
 //! back. A redirect is an error unless it stays at the same origin and the caller asked for that.
-//! URLs that strangers supply are fetched with a client of [`crate::EgressRules::public_only`].
+//! URLs that strangers supply are fetched with a client of [`crate::EgressRules::for_client_documents`].
 //! Errors name the host, never a query, a header or a body.
 
 use std::time::Duration;

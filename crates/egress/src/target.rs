@@ -254,7 +254,7 @@ fn judge_host(url: &Url, host: &str, transport: Transport, rules: &EgressRules) 
         Some(Host::Ipv6(v6)) => v6.into(),
         Some(Host::Domain(_)) | None => {
             return match transport {
-                Transport::Plain if !rules.allows_some() => Err(TargetError::Plain(host.to_owned())),
+                Transport::Plain if !rules.allows_plain() => Err(TargetError::Plain(host.to_owned())),
                 Transport::Plain | Transport::Tls => Ok(()),
             };
         }

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 /// Certificate authorities whose servers are believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     extra_pem: Vec<u8>,
     only_extra: bool,
@@ -56,6 +56,14 @@ impl Roots {
     /// The certificates in `pem` and no others.
     pub fn only(pem: impl Into<Vec<u8>>) -> Self {
         Self { extra_pem: pem.into(), only_extra: true }
+    }
+
+    /// Whether the certificates that were named can be used.
+    ///
+    /// # Errors
+    /// The first that cannot, or that there is none.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.add_extra(&mut RootCertStore::empty())
     }
 
     /// TLS 1.2 and 1.3 with these roots and the crypto library of the project.
@@ -105,5 +113,7 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(error(broken).starts_with("certificate 1 of `[egress] extra_ca` is not usable ("), "{}", error(broken));
         assert!(Roots::only("").client_config().is_err(), "an empty store trusts nobody");
+        assert!(Roots::native_and(broken).check().is_err() && Roots::native_and("hello").check().is_err());
+        assert!(Roots::native().check().is_ok());
     }
 }

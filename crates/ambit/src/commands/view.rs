@@ -64,7 +64,7 @@ pub(crate) async fn catalogues(
             if known.is_empty() { "none is declared".to_owned() } else { format!("there are {}", known.join(", ")) };
         return Err(Failure::Usage(format!("server `{slug}` is not declared: {there}")));
     }
-    let egress = serve::egress(resolved.egress.clone()).map_err(Failure::with_causes)?;
+    let egress = serve::egress(resolved.egress.clone(), resolved.roots.clone()).map_err(Failure::with_causes)?;
     let sources = Sources { mcp: McpUpstreams::new(egress.clone()), egress };
     let now = context.clock.now();
     let mut read = Vec::new();

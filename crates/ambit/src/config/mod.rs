@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ambit_egress::{EgressRules, Network};
+use ambit_egress::{EgressRules, Network, Roots};
 use ambit_live::{deployment::Deployment, lock::Lock};
 use ambit_model::{Digest, canonical, ids::Millis};
 use ambit_store::StoreUrl;
@@ -62,6 +62,10 @@ pub struct Resolved {
     pub trail: TrailSettings,
     /// Where upstream requests may go.
     pub egress: EgressRules,
+    /// Where metadata documents of clients may be fetched from.
+    pub client_documents: EgressRules,
+    /// Whose certificates are believed.
+    pub roots: Roots,
     /// Proxies that are believed about the client's address.
     pub trusted_proxies: Vec<Network>,
     /// What the command line said in place of the file.

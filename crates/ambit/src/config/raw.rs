@@ -71,7 +71,7 @@ pub struct File {
     /// The trail.
     #[serde(default)]
     pub trail: Trail,
-    /// Where upstream requests may go.
+    /// Where outgoing requests may go, and whom they believe.
     #[serde(default)]
     pub egress: Egress,
     /// Counters for monitoring. Differs from node to node; not part of what a fleet must agree on.
@@ -482,7 +482,7 @@ pub enum Reads {
     Durable,
 }
 
-/// Where upstream requests may go.
+/// Where outgoing requests may go, and whom they believe.
 #[derive(Deserialize, JsonSchema, Debug, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Egress {
@@ -490,6 +490,14 @@ pub struct Egress {
     #[serde(default)]
     #[schemars(extend("items" = {"type": "string", "format": "ambit-network"}))]
     pub allow: Vec<String>,
+    /// Private address ranges where applications of your own network keep the metadata documents they are known by. Strangers
+    /// write such URLs, so `allow` does not count for them; addresses of cloud metadata are never reached.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-network"}))]
+    pub client_documents: Vec<String>,
+    /// A PEM file of certificate authorities, relative to this file, that are believed beside those of the machine.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub extra_ca: Option<String>,
 }
 
 /// Counters for monitoring.

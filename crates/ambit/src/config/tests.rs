@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use super::*;
+use ambit_egress::rules::Transport;
 use ambit_model::{
     Effect,
     ceiling::Ceiling,
@@ -248,6 +249,21 @@ fn counters_are_read_where_it_is_said_and_nowhere_else() {
     assert_eq!(load_text("").unwrap().metrics, None);
     let at = |address: &str| format!("listen = \"127.0.0.1:8080\"\n[metrics]\nlisten = \"{address}\"\n");
     let resolved = load_text(&at("127.0.0.1:9464")).unwrap();
+#[test]
+fn what_strangers_may_name_has_a_list_of_its_own() {
+    let judged = |text: &str| {
+        let resolved = load_text(text).unwrap();
+        let judge = |rules: &EgressRules| rules.judge([10, 1, 2, 3].into(), Transport::Tls).is_ok();
+        (judge(&resolved.egress), judge(&resolved.client_documents))
+    };
+    assert_eq!(judged(""), (false, false));
+    assert_eq!(judged("[egress]\nallow = [\"10.0.0.0/8\"]\n"), (true, false));
+    assert_eq!(judged("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), (false, true));
+    let wrong = problems("[egress]\nclient_documents = [\"0.0.0.0/0\", \"10.1.0.0/8\"]\n");
+    assert!(wrong.contains("`egress.client_documents[0]` `0.0.0.0/0` covers every address"), "{wrong}");
+    assert!(wrong.contains("`egress.client_documents[1]` `10.1.0.0/8` has bits set behind its prefix"), "{wrong}");
+}
+
     assert_eq!(resolved.metrics, Some(([127, 0, 0, 1], 9464).into()));
     assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
     shown!([at("127.0.0.1:8080"), at("0.0.0.0:9464"), at("9464"), at("")].map(|text| problems(&text)).join("\n"));
@@ -390,6 +406,7 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
         digest(
             "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
         ),
+    assert_ne!(digest("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), base);
         base
     );
     assert_eq!(digest("# a comment\n"), base);

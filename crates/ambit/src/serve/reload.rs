@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use ambit_egress::{EgressRules, Roots};
 use ambit_identity::jwks::Jwks;
 use ambit_live::{Live, catalogue::ServerCatalogue};
 use ambit_model::{
@@ -103,7 +104,7 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
         ("store", old.store.to_string() != new.store.to_string()),
         ("public_url", old.deployment.public_url != new.deployment.public_url),
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
-        ("egress", old.egress != new.egress),
+        ("egress", outgoing(old) != outgoing(new)),
         ("trail", old.trail != new.trail),
         ("metrics", old.metrics != new.metrics),
     ];
@@ -111,6 +112,11 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
         Some((what, _)) => Err(format!("`{what}` has changed, which takes a restart")),
         None => Ok(()),
     }
+}
+
+/// Connections that were opened live on in their pool: rules and authorities are those it was made with.
+fn outgoing(resolved: &Resolved) -> (&EgressRules, &EgressRules, &Roots) {
+    (&resolved.egress, &resolved.client_documents, &resolved.roots)
 }
 
 /// A document on disk is part of what is reloaded: one that cannot be used is a reason to keep everything as it was.

@@ -31,7 +31,7 @@ pub fn all(ready: &Ready) -> anyhow::Result<Router> {
     let authorization_server = server::router(ServerParts {
         live: ready.live.clone(),
         signing: ready.signing.clone(),
-        egress: ready.public_egress.clone(),
+        egress: ready.document_egress.clone(),
         secrets: ready.client_secrets.reader(),
         settings: server::Settings::default(),
     });

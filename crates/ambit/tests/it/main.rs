@@ -7,6 +7,7 @@ mod bounds;
 mod corridor;
 mod counters;
 mod denying;
+mod documents;
 mod evidence;
 mod floods;
 mod flow;

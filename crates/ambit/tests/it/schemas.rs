@@ -161,7 +161,7 @@ async fn the_schemas_of_real_documents_can_all_be_used() {
     for example in ["mux", "github", "notion"] {
         let file = examples.join(example).join("ambit.toml");
         let resolved = ambit::config::load(&file, ambit_live::clock::Clock::System.now()).unwrap();
-        let egress = ambit::serve::egress(resolved.egress.clone()).unwrap();
+        let egress = ambit::serve::egress(resolved.egress.clone(), resolved.roots.clone()).unwrap();
         let sources = ambit::catalogues::Sources { mcp: ambit_gateway::mcp::McpUpstreams::new(egress.clone()), egress };
         for server in resolved.deployment.servers.values() {
             if matches!(server.upstream, ambit_model::server::Upstream::Mcp { .. }) {

@@ -197,6 +197,31 @@ fn an_allowed_range_covers_its_carried_forms_and_nothing_else() {
     assert_eq!(rules.judge("8.8.8.8".parse().unwrap(), Transport::Plain), Err(Objection::Plain));
 }
 
+#[test]
+fn documents_of_clients_have_a_list_of_their_own_and_need_tls() {
+    let range = || vec!["10.1.0.0/16".parse::<Network>().unwrap()];
+    let judge = |rules: &EgressRules, address: &str, transport| rules.judge(address.parse().unwrap(), transport);
+    let rules = EgressRules::for_client_documents(range());
+    for inside in ["10.1.2.3", "::ffff:10.1.2.3", "8.8.8.8"] {
+        assert_eq!(judge(&rules, inside, Transport::Tls), Ok(()), "{inside}");
+        assert_eq!(judge(&rules, inside, Transport::Plain), Err(Objection::NeverPlain), "{inside}");
+    }
+    let refused = judge(&rules, "10.2.0.1", Transport::Tls).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "is a private address: if it is meant, add its range to `[egress] client_documents`"
+    );
+    let everything = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"].map(|range| range.parse::<Network>().unwrap());
+    let everything = EgressRules::for_client_documents(everything.to_vec());
+    for never in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "0.0.0.0", "224.0.0.1"] {
+        assert!(matches!(judge(&everything, never, Transport::Tls), Err(Objection::Never(_))), "{never}");
+    }
+    let none = EgressRules::for_client_documents(Vec::new());
+    for address in ["127.0.0.1", "10.1.2.3", "::1", "fd00::1"] {
+        assert!(judge(&none, address, Transport::Tls).is_err(), "{address}");
+    }
+}
+
 proptest::proptest! {
     /// Carrying an address never makes it more permitted than it is.
     #[test]

@@ -27,7 +27,8 @@ pub struct ServerParts {
     pub live: Live,
     /// The keys that sign access tokens.
     pub signing: Arc<Signing>,
-    /// Fetches client metadata documents, whose URLs come from strangers: a client of `EgressRules::public_only`.
+    /// Fetches client metadata documents, whose URLs come from strangers: a client of
+    /// `EgressRules::for_client_documents`.
     pub egress: ambit_egress::Client,
     /// Secrets of configured clients.
     pub secrets: SecretReader,

@@ -21,6 +21,7 @@ use super::{
     quantity, raw, secrets,
 };
 
+mod authorities;
 mod endpoints;
 mod entitlement;
 mod people;
@@ -42,6 +43,7 @@ impl Resolving<'_> {
         let raw = self.raw;
         let allow = self.networks(&root.key("egress").key("allow"), &raw.egress.allow);
         let egress = EgressRules::new(allow);
+        let documents = self.networks(&root.key("egress").key("client_documents"), &raw.egress.client_documents);
         let public_url = self.leaf(&root.key("public_url"), format::public_url(&raw.public_url)).unwrap_or_default();
         let data_dir = self.base.join(&raw.data_dir);
         let deployment = Deployment {
@@ -76,6 +78,8 @@ impl Resolving<'_> {
             },
             trusted_proxies: self.networks(&root.key("trusted_proxies"), &raw.trusted_proxies),
             egress,
+            client_documents: EgressRules::for_client_documents(documents),
+            roots: self.roots(),
             data_dir,
             overrides: Overrides::default(),
             warnings: Vec::new(),
