@@ -18,12 +18,13 @@ use crate::{
     authorize::{self, Permit},
     bodies::Part,
     discover, filter,
-    finish::{self, Finish},
+    finish::{self, Ended, Finish},
     gateway::Gateway,
     guard::{self, Brought, Refusal},
     http::{Arrival, Place},
     legacy,
     parse::{self, Inbound, Method},
+    progress::Wish,
     refuse,
     resolve::resolve,
     trail::{Closed, Opened},
@@ -31,23 +32,23 @@ use crate::{
 };
 
 /// Takes a request through the corridor.
-pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Closed<Reply> {
+pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Ended<Closed<Reply>> {
     let verb = arrival.head.method.clone();
     let entered = match authenticate::authenticate(gateway, arrival).await {
         Ok(entered) => entered,
         Err(closed) => {
             parse::discard(body).await;
-            return closed;
+            return closed.into();
         }
     };
     match verb {
         Verb::POST => {}
-        Verb::DELETE => return legacy::end(gateway, entered).await,
-        _ => return entered.refuse(gateway, Reply::method_not_allowed()),
+        Verb::DELETE => return legacy::end(gateway, entered).await.into(),
+        _ => return entered.refuse(gateway, Reply::method_not_allowed()).into(),
     }
     let (body, part) = match receive(gateway, &entered, body).await {
         Ok(received) => received,
-        Err(reply) => return entered.refuse(gateway, reply),
+        Err(reply) => return entered.refuse(gateway, reply).into(),
     };
     // Reading the body may have taken a while; what counts is what holds now.
     let current = gateway.live().current();
@@ -56,7 +57,7 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Clo
     } else {
         match Box::pin(entered.on(gateway, current)).await {
             Ok(entered) => entered,
-            Err(closed) => return closed,
+            Err(closed) => return closed.into(),
         }
     };
     let gateway = gateway.clone();
@@ -191,12 +192,13 @@ async fn call(
     if !guarded.is_read() && finish.whatever_happens().is_err() {
         return opened.close(refuse::too_busy(Some(request.id))).await;
     }
-    let recorded = match opened.before_dispatch(&guarded).await {
+    let wish = Wish::of(&brought, &guarded, finish);
+    let recorded = match opened.before_dispatch(&guarded, wish).await {
         Ok(recorded) => recorded,
         Err(closed) => return closed,
     };
     let performed = upstream::call(gateway, guarded, recorded).await;
-    filter::filter(performed, (request.id, era), &face).await
+    filter::filter(performed, (request.id, era), &request.params, &face).await
 }
 
 /// What ended a call before it was guarded.

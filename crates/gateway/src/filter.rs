@@ -3,7 +3,7 @@
 //! Everything else passes as it came: unknown members, their order, numbers. Size was bounded where it was read.
 
 use ambit_live::credentials::Spendable;
-use ambit_mcp::{Id, era::Era, reply};
+use ambit_mcp::{Id, RpcError, era::Era, reply, strict::Params, upstream::capabilities};
 
 use crate::{
     answer::{Note, Reply},
@@ -12,8 +12,22 @@ use crate::{
 };
 
 /// Turns what an upstream said into a closed reply.
-pub(crate) async fn filter(performed: Performed, (id, era): (Id<'_>, Era), face: &reply::Server) -> Closed<Reply> {
+pub(crate) async fn filter(
+    performed: Performed,
+    (id, era): (Id<'_>, Era),
+    params: &Params<'_>,
+    face: &reply::Server,
+) -> Closed<Reply> {
     let Performed { said, note, credential, recorded } = performed;
+    // It holds no word of the upstream's but names that the specification defines.
+    if let Said::Lacks { required, .. } = &said
+        && era.is_modern()
+        && capabilities::lacks(params.meta.client_capabilities, required)
+    {
+        let mut reply = Reply::error(&RpcError::missing_client_capability(required.as_raw()), Some(id), note.result);
+        reply.note = Note { code: reply.note.code, ..note };
+        return recorded.close(id, reply).await;
+    }
     // The body of an API was looked through before anything was cut off or encoded; words that were made of it, or of what
     // an MCP server said, are looked through as they are written.
     let is_clean = matches!(&said, Said::Tool(outcome) if !outcome.is_error);
@@ -23,7 +37,7 @@ pub(crate) async fn filter(performed: Performed, (id, era): (Id<'_>, Era), face:
     {
         body = clean;
     }
-    recorded.close(Reply::result(body, note)).await
+    recorded.close(id, Reply::result(body, note)).await
 }
 
 fn write(said: Said, (id, era): (Id<'_>, Era), face: &reply::Server) -> Vec<u8> {
@@ -33,7 +47,9 @@ fn write(said: Said, (id, era): (Id<'_>, Era), face: &reply::Server) -> Vec<u8> 
             reply::tool_outcome(id, era, face, &outcome)
         }
         Said::Result(result) => reply::raw_result(id, result.as_raw()),
-        Said::Failed(sentence) => reply::tool_result(id, era, face, reply::Outcome::Error, &sentence, None),
+        Said::Failed(sentence) | Said::Lacks { sentence, .. } => {
+            reply::tool_result(id, era, face, reply::Outcome::Error, &sentence, None)
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 //!
 //! The request's future runs inside the connection as long as that lives. When the connection drops it and the request has
 //! asked to be finished, what is left of it goes on as a task of its own, counted and waited for at shutdown.
+//!
+//! A request that tells its client something before it is answered goes on as a task from then on, so that a client which does
+//! not read holds nothing up; when that client leaves, the task ends unless the request has asked to be finished.
 
 use std::{
     future::Future,
@@ -11,11 +14,15 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bytes::Bytes;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinHandle,
+};
 
 /// The requests that will be finished, bounded.
 pub(crate) struct Running {
@@ -48,6 +55,9 @@ struct Shared {
     asked: AtomicBool,
     slots: Arc<Semaphore>,
     slot: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether `told` was filled.
+    tells: AtomicBool,
+    told: Mutex<Option<mpsc::Receiver<Bytes>>>,
 }
 
 impl Finish {
@@ -63,6 +73,92 @@ impl Finish {
         self.shared.asked.store(true, Ordering::Release);
         Ok(())
     }
+
+    /// From here on the client is told what comes on this channel, and its answer afterwards.
+    pub(crate) fn tell(&self, told: mpsc::Receiver<Bytes>) {
+        *self.shared.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        self.shared.tells.store(true, Ordering::Release);
+    }
+
+    /// What the client is to be told, once.
+    fn take_told(&self) -> Option<mpsc::Receiver<Bytes>> {
+        if !self.shared.tells.load(Ordering::Acquire) {
+            return None;
+        }
+        self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The request has ended, whoever may still hold this.
+    fn ended(&self) {
+        drop(self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// How a request leaves the connection.
+pub(crate) enum Ended<T> {
+    /// With its answer.
+    Whole(T),
+    /// With something to tell before.
+    Streams(Streaming<T>),
+}
+
+impl<T> From<T> for Ended<T> {
+    fn from(answer: T) -> Self {
+        Self::Whole(answer)
+    }
+}
+
+/// A request whose client is told something before the answer. Dropping it is leaving.
+pub(crate) struct Streaming<T> {
+    told: mpsc::Receiver<Bytes>,
+    answer: Answer<T>,
+    finish: Finish,
+}
+
+enum Answer<T> {
+    Coming(JoinHandle<T>),
+    There(T),
+    Given,
+}
+
+/// What a client is told.
+pub(crate) enum Told<T> {
+    /// Something before the answer.
+    Event(Bytes),
+    /// The answer, which is the last. None if the request came to grief.
+    End(Option<T>),
+}
+
+impl<T> Streaming<T> {
+    /// The next thing to tell.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Told<T>> {
+        // The channel closes when the request has ended: everything told before comes first.
+        if let Some(event) = ready!(self.told.poll_recv(context)) {
+            return Poll::Ready(Told::Event(event));
+        }
+        let answer = match std::mem::replace(&mut self.answer, Answer::Given) {
+            Answer::Coming(mut task) => match Pin::new(&mut task).poll(context) {
+                Poll::Pending => {
+                    self.answer = Answer::Coming(task);
+                    return Poll::Pending;
+                }
+                Poll::Ready(ended) => ended.ok(),
+            },
+            Answer::There(answer) => Some(answer),
+            Answer::Given => None,
+        };
+        Poll::Ready(Told::End(answer))
+    }
+}
+
+impl<T> Drop for Streaming<T> {
+    fn drop(&mut self) {
+        if let Answer::Coming(task) = &self.answer
+            && !self.finish.shared.asked.load(Ordering::Acquire)
+        {
+            task.abort();
+        }
+    }
 }
 
 /// Runs a request inside its connection, and outside if need be.
@@ -70,7 +166,13 @@ pub(crate) fn run<F>(running: &Running, request: impl FnOnce(Finish) -> F) -> Fi
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    let shared = Shared { asked: AtomicBool::new(false), slots: Arc::clone(&running.slots), slot: Mutex::new(None) };
+    let shared = Shared {
+        asked: AtomicBool::new(false),
+        slots: Arc::clone(&running.slots),
+        slot: Mutex::new(None),
+        tells: AtomicBool::new(false),
+        told: Mutex::new(None),
+    };
     let finish = Finish { shared: Arc::new(shared) };
     Finishing { future: Some(Box::pin(request(finish.clone()))), finish }
 }
@@ -87,9 +189,9 @@ impl<F> Future for Finishing<F>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    type Output = F::Output;
+    type Output = Ended<F::Output>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended<F::Output>> {
         let Some(future) = self.future.as_mut() else {
             return Poll::Pending;
         };
@@ -97,7 +199,23 @@ where
         if polled.is_ready() {
             self.future = None;
         }
-        polled
+        let Some(told) = self.finish.take_told() else { return polled.map(Ended::Whole) };
+        let answer = match (polled, self.future.take()) {
+            (Poll::Ready(answer), _) => {
+                self.finish.ended();
+                Answer::There(answer)
+            }
+            (Poll::Pending, Some(future)) => {
+                let finish = self.finish.clone();
+                Answer::Coming(tokio::spawn(async move {
+                    let answer = future.await;
+                    finish.ended();
+                    answer
+                }))
+            }
+            (Poll::Pending, None) => return Poll::Pending,
+        };
+        Poll::Ready(Ended::Streams(Streaming { told, answer, finish: self.finish.clone() }))
     }
 }
 
@@ -157,9 +275,81 @@ mod tests {
         })
         .await;
         let second = run(&running, |finish| async move { finish.whatever_happens() });
-        assert_eq!(second.await, Err(Full));
+        assert_eq!(whole(second.await), Err(Full));
         assert!(!running.drain(Duration::from_millis(1)).await);
         drop(first);
         assert!(running.drain(Duration::from_secs(5)).await);
+    }
+
+    fn whole<T>(ended: Ended<T>) -> T {
+        match ended {
+            Ended::Whole(answer) => answer,
+            Ended::Streams(_) => panic!("it tells something first"),
+        }
+    }
+
+    fn streams<T>(ended: Ended<T>) -> Streaming<T> {
+        match ended {
+            Ended::Whole(_) => panic!("it tells nothing first"),
+            Ended::Streams(streaming) => streaming,
+        }
+    }
+
+    async fn next<T>(streaming: &mut Streaming<T>) -> Told<T> {
+        std::future::poll_fn(|context| streaming.poll(context)).await
+    }
+
+    #[tokio::test]
+    async fn what_is_told_comes_before_the_answer_and_nobody_waits_for_a_reader() {
+        for waits in [true, false] {
+            let running = Running::new(1);
+            let mut streaming = streams(
+                run(&running, |finish| async move {
+                    finish.whatever_happens().unwrap();
+                    let (line, told) = mpsc::channel(2);
+                    finish.tell(told);
+                    for event in [&b"1"[..], b"2", b"3"] {
+                        let _ = line.try_send(Bytes::from_static(event));
+                    }
+                    if waits {
+                        tokio::task::yield_now().await;
+                    }
+                    "answer"
+                })
+                .await,
+            );
+            // Nothing was read, and the request has ended all the same.
+            assert!(running.drain(Duration::from_secs(5)).await);
+            for event in ["1", "2"] {
+                assert!(matches!(next(&mut streaming).await, Told::Event(told) if told == event));
+            }
+            assert!(matches!(next(&mut streaming).await, Told::End(Some("answer"))));
+            assert!(matches!(next(&mut streaming).await, Told::End(None)));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leaves_a_stream_leaves_as_from_a_request() {
+        for asks in [true, false] {
+            let running = Running::new(1);
+            let (go, gone) = oneshot::channel::<()>();
+            let (done, finished) = oneshot::channel::<()>();
+            let ended = run(&running, |finish| async move {
+                if asks {
+                    finish.whatever_happens().unwrap();
+                }
+                let (line, told) = mpsc::channel(1);
+                finish.tell(told);
+                line.send(Bytes::new()).await.unwrap();
+                gone.await.unwrap();
+                done.send(()).unwrap();
+            })
+            .await;
+            drop(streams(ended));
+            tokio::task::yield_now().await;
+            assert_eq!(go.send(()).is_ok(), asks);
+            assert_eq!(finished.await.is_ok(), asks);
+            assert!(running.drain(Duration::from_secs(5)).await);
+        }
     }
 }

@@ -25,7 +25,9 @@ use crate::{
     answer::Reply,
     corridor,
     doors::{Peer, Source},
+    finish::Ended,
     gateway::Gateway,
+    stream,
     trail::{self, Closed},
 };
 
@@ -74,11 +76,14 @@ pub(crate) async fn endpoint(State(gateway): State<Gateway>, request: Request) -
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let source = source(&head);
-    let closed = match Place::find(gateway.live().current(), head.uri.path()) {
+    let ended = match Place::find(gateway.live().current(), head.uri.path()) {
         Some(place) => corridor::pass(&gateway, Arrival { head, place, source, started }, body).await,
-        None => trail::refuse_early(&gateway, "other", source, no_such_endpoint()),
+        None => trail::refuse_early(&gateway, "other", source, no_such_endpoint()).into(),
     };
-    respond(closed)
+    match ended {
+        Ended::Whole(closed) => respond(closed),
+        Ended::Streams(streaming) => stream::respond(streaming),
+    }
 }
 
 fn no_such_endpoint() -> Reply {
@@ -93,7 +98,7 @@ fn source(head: &Parts) -> IpAddr {
     seen.or_else(|| head.extensions.get::<Peer>().map(|peer| peer.0.ip())).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-/// The only way out.
+/// The only way out, but for an answer that began before it was complete.
 pub(crate) fn respond(closed: Closed<Reply>) -> Response {
     let Reply { status, headers: own, body, .. } = closed.into_inner();
     let mut headers = HeaderMap::with_capacity(2 + own.len());

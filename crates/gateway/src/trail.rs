@@ -11,7 +11,7 @@ use ambit_live::{
     catalogue::PublishedTool,
     recorder::{Appended, Durability, IndexKeys, Open},
 };
-use ambit_mcp::{RpcError, era::Era};
+use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
     Outcome,
     event::{Decided, Event, Executed, Intent, OutcomeEvent, Target, VERSION},
@@ -26,6 +26,7 @@ use crate::{
     guard::Guarded,
     http::Place,
     parse::Method,
+    progress::{Relay, Wish},
 };
 
 /// Places one request takes: an intent and an outcome.
@@ -169,33 +170,46 @@ impl Opened {
         drop(self.write_outcome(&Note::of("not_authenticated"), 0, durability));
     }
 
-    /// Writes the intent of a guarded call. For a write it is on the disk when this returns.
+    /// Writes the intent of a guarded call. For a write it is on the disk when this returns; for a read that tells its progress
+    /// it is as durable as the answer of a read will be, for another it need not be there yet.
     ///
     /// # Errors
     /// A closed refusal: the intent could not be written, so nothing is dispatched.
-    pub(crate) async fn before_dispatch(mut self, guarded: &Guarded) -> Result<Recorded, Closed<Reply>> {
+    pub(crate) async fn before_dispatch(
+        mut self,
+        guarded: &Guarded,
+        wish: Option<Wish>,
+    ) -> Result<Recorded, Closed<Reply>> {
         let at = self.gateway.live().clock().now();
-        let durability = if guarded.is_read() { Durability::Written } else { Durability::Synced };
+        let durability = match (guarded.is_read(), &wish) {
+            (false, _) => Durability::Synced,
+            (true, Some(_)) => self.durability(),
+            (true, None) => Durability::Written,
+        };
         let event = self.draft.intent(&self.open, guarded, at);
         let keys = self.draft.keys();
         let appended = self.open.write(&event, at, keys.clone(), durability);
         self.keys = Some(keys);
         self.stage = Stage::Dispatched;
-        if guarded.is_read() {
+        if guarded.is_read() && wish.is_none() {
             // Written together with its outcome, before the answer.
             self.intent = Some(appended);
-            return Ok(Recorded(self));
+            return Ok(Recorded { opened: self, relay: None });
         }
         if let Err(error) = appended.await {
             tracing::error!(%error, "an intent could not be written: the call was not dispatched");
             let reply = Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable");
             return Err(self.close(reply).await);
         }
-        Ok(Recorded(self))
+        Ok(Recorded { opened: self, relay: wish.map(|wish| Box::new(wish.granted())) })
     }
 
     /// Writes the outcome and lets the reply go.
-    pub(crate) async fn close(mut self, reply: Reply) -> Closed<Reply> {
+    pub(crate) async fn close(self, reply: Reply) -> Closed<Reply> {
+        self.close_request(None, reply).await
+    }
+
+    async fn close_request(mut self, id: Option<Id<'_>>, reply: Reply) -> Closed<Reply> {
         let written = self.write_outcome(&reply.note, reply.body.len(), self.durability());
         let both = match self.intent.take() {
             Some(intent) => {
@@ -213,7 +227,7 @@ impl Opened {
                     Executed::Yes => "the call was carried out",
                     Executed::Unknown => "the call may have been carried out",
                 };
-                Closed(Reply::error(&RpcError::unavailable(unrecorded(happened)), None, "trail_unavailable"))
+                Closed(Reply::error(&RpcError::unavailable(unrecorded(happened)), id, "trail_unavailable"))
             }
         }
     }
@@ -258,12 +272,23 @@ impl Drop for Opened {
 }
 
 /// The proof that the intent of a call stands in the trail, as durably as its effect asks.
-pub(crate) struct Recorded(Opened);
+pub(crate) struct Recorded {
+    opened: Opened,
+    relay: Option<Box<Relay>>,
+}
 
 impl Recorded {
-    /// Writes the outcome and lets the reply go.
-    pub(crate) async fn close(self, reply: Reply) -> Closed<Reply> {
-        self.0.close(reply).await
+    /// The way of the call's progress to its client, if that asked for it.
+    pub(crate) fn relay(&self) -> Option<&Relay> {
+        self.relay.as_deref()
+    }
+
+    /// Writes the outcome and lets the reply to this request go.
+    pub(crate) async fn close(self, id: Id<'_>, reply: Reply) -> Closed<Reply> {
+        let Self { opened, relay } = self;
+        let closed = opened.close_request(Some(id), reply).await;
+        drop(relay);
+        closed
     }
 }
 

@@ -127,6 +127,15 @@ pub fn accepts_both(headers: &HeaderMap) -> Result<(), RpcError> {
     Err(RpcError::not_acceptable("send `Accept: application/json, text/event-stream`"))
 }
 
+/// Whether the client says that it takes a stream. One without an `Accept` says nothing.
+pub fn names_stream(headers: &HeaderMap) -> bool {
+    let ranges =
+        headers.get_all(http::header::ACCEPT).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    ranges
+        .filter_map(acceptable_media)
+        .any(|media| media == b"*/*" || is(media, b"text/event-stream") || is(media, b"text/*"))
+}
+
 /// Whether the body claims to be JSON: `application/json`, parameters allowed.
 ///
 /// # Errors

@@ -24,6 +24,11 @@ impl<'a> Raw<'a> {
         self.0
     }
 
+    /// The same value with a text of its own.
+    pub fn into_owned(self) -> OwnedRaw {
+        OwnedRaw(self.0.to_owned())
+    }
+
     /// Which kind of value this is, told by its first byte.
     pub fn kind(self) -> Kind {
         match self.0.as_bytes().first() {

@@ -1,13 +1,16 @@
 //! The client side: what the gateway says to an upstream, and what it believes of the answer.
 //!
 //! [`request`] writes our own envelope around arguments that were judged; [`answer`] reads one
-//! message of the reply, [`result`] a tool's result, [`listing`] a page of tools. What an upstream
+//! message of the reply, [`progress`] what is told before it, [`result`] a tool's result, [`listing`] a page of
+//! tools, [`capabilities`] what a server cannot do without. What an upstream
 //! says is data: it can fail a call or leave out a tool, but nothing here trusts it, completes it
 //! or reads it in two ways. A result that is passed on keeps its bytes: unknown members, the order
 //! of keys and the spelling of numbers survive.
 
 pub mod answer;
+pub mod capabilities;
 pub mod listing;
+pub mod progress;
 pub mod request;
 pub mod result;
 #[cfg(test)]
@@ -15,6 +18,7 @@ mod tests;
 
 pub use answer::{AnswerFault, Incoming, RemoteError};
 pub use listing::{ListedTool, Page, Unusable};
+pub use progress::Progress;
 pub use request::ClientInfo;
 pub use result::{CallResult, ResultFault};
 

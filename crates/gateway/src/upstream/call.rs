@@ -17,6 +17,7 @@ use crate::{
     answer::Note,
     gateway::Gateway,
     guard::{Guarded, Sending},
+    progress::Relay,
     trail::Recorded,
 };
 
@@ -40,6 +41,13 @@ pub(crate) enum Said {
     Result(OwnedRaw),
     /// Nothing usable: a sentence that says so, and whether the call may have happened.
     Failed(String),
+    /// An MCP server cannot do it without something of the client that is not relayed to it.
+    Lacks {
+        /// What it needs, an object of capabilities.
+        required: OwnedRaw,
+        /// The same in words.
+        sentence: String,
+    },
 }
 
 /// Lets a call out.
@@ -48,7 +56,7 @@ pub(crate) async fn call(gateway: &Gateway, mut guarded: Guarded, recorded: Reco
     let (said, note) = match guarded.spend() {
         Some(Sending::Rest(built)) => rest(gateway, &guarded, built).await,
         // Boxed: it is large, and a call of a REST API should not carry it about.
-        Some(Sending::Mcp) => Box::pin(mcp(gateway, &guarded)).await,
+        Some(Sending::Mcp) => Box::pin(mcp(gateway, &guarded, recorded.relay())).await,
         None => failed(&guarded, Executed::No, "there is nothing left to send", "spent"),
     };
     if matches!(said, Said::Failed(_)) {
@@ -140,7 +148,7 @@ fn sentence(guarded: &Guarded, executed: Executed, what: &str) -> String {
     }
 }
 
-async fn mcp(gateway: &Gateway, guarded: &Guarded) -> (Said, Note) {
+async fn mcp(gateway: &Gateway, guarded: &Guarded, relay: Option<&Relay>) -> (Said, Note) {
     let Some(server) = guarded.server() else {
         return failed(guarded, Executed::No, "it is not there any more", "no_server");
     };
@@ -152,6 +160,7 @@ async fn mcp(gateway: &Gateway, guarded: &Guarded) -> (Said, Note) {
         deadline: tokio::time::Instant::now() + server.limits.timeout,
         max_bytes: server.limits.max_reply_bytes,
         client_era: guarded.era(),
+        progress: relay.map(|relay| relay as &dyn mcp::OnProgress),
     };
     match gateway.shared.upstreams.mcp.call(&call).await {
         Ok(answer) => {
@@ -162,7 +171,11 @@ async fn mcp(gateway: &Gateway, guarded: &Guarded) -> (Said, Note) {
             let kind = failure.kind().as_str();
             tracing::warn!(kind, detail = failure.detail(), "{}", failure.what());
             let executed = if failure.may_have_happened() { Executed::Unknown } else { Executed::No };
-            let said = Said::Failed(sentence(guarded, executed, &failure.what()));
+            let sentence = sentence(guarded, executed, &failure.what());
+            let said = match failure.required() {
+                Some(required) => Said::Lacks { required: required.clone(), sentence },
+                None => Said::Failed(sentence),
+            };
             (said, Note { executed, ..Note::of(kind) })
         }
     }

@@ -12,7 +12,7 @@
 //!
 //! A call is sent once. It is sent again only after an answer that proves that the server did not
 //! take it, over a new connection, and if its definition is still the accepted one. Nothing of the
-//! client's own request but the arguments reaches an upstream.
+//! client's own request but the arguments reaches an upstream: a client's progress token has one of ours in its place.
 
 mod call;
 mod connection;
@@ -37,7 +37,7 @@ use ambit_model::ids::ServerSlug;
 use ambit_model::server::Server;
 use tokio::time::Instant;
 
-pub use call::{Answer, Call};
+pub use call::{Answer, Call, OnProgress};
 pub use failure::{FailureKind, UpstreamFailure};
 pub use list::Listing;
 pub use refresh::{NotFresh, Refresher, Settings};

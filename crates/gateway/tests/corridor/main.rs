@@ -12,5 +12,6 @@ mod failing;
 mod hiding;
 mod leaving;
 mod legacy;
+mod progressing;
 mod reaching;
 mod refusing;

@@ -109,7 +109,11 @@ async fn no_call_runs_on_a_definition_nobody_can_confirm() {
         let answer = report(&room, name).await;
         assert!(answer.is_tool_error() && answer.text().starts_with("not executed: "), "{name}: {answer:?}");
         let event = &room.requests()[0];
-        assert_eq!((&event["event"], &event["result"]), (&json!("outcome"), &json!("definition_unconfirmed")), "{name}");
+        assert_eq!(
+            (&event["event"], &event["result"]),
+            (&json!("outcome"), &json!("definition_unconfirmed")),
+            "{name}"
+        );
         assert!(room.peer.asked("tools/call").is_empty());
     }
 }
@@ -126,4 +130,51 @@ async fn what_an_mcp_server_asks_back_is_a_failure() {
         assert!(answer.is_tool_error(), "{answer:?}");
         assert!(!String::from_utf8(answer.body).unwrap().contains("inputRequests"));
     }
+}
+
+/// A call by a client that declares these capabilities.
+fn declaring(room: &Room, capabilities: &Value) -> Request<axum::body::Body> {
+    let token = room.token_at(2, "alice", "c1", &["reports"]);
+    let mut request = call(&token, "create-report", &json!({}));
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": crate::room::MODERN,
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+    });
+    let params = json!({"name": "create-report", "arguments": {}, "_meta": meta});
+    *request.body_mut() =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string().into();
+    request
+}
+
+#[tokio::test]
+async fn a_server_that_needs_more_of_the_client_is_told_to_one_that_does_not_declare_it() {
+    let room = Room::new().await;
+    for status in [200, 400] {
+        let required = r#"{"sampling":{"own":"words"},"own":{}}"#;
+        room.peer.will(Act::Json(
+            status,
+            format!(r#"{{"jsonrpc":"2.0","error":{{"code":-32021,"message":"no","data":{{"requiredCapabilities":{required}}}}}}}"#),
+        ));
+        let before = (room.requests().len(), room.peer.seen().len());
+        let answer = room.send(declaring(&room, &json!({"roots": {}}))).await;
+        assert_eq!((answer.status, answer.error_code()), (StatusCode::BAD_REQUEST, -32021), "{status}");
+        assert_eq!(answer.json()["error"]["data"], json!({"requiredCapabilities": {"sampling": {}}}));
+        let outcome = &room.requests()[before.0 + 1];
+        assert_eq!(
+            (&outcome["executed"], &outcome["result"], &outcome["code"]),
+            (&json!("no"), &json!("capability"), &json!(-32021))
+        );
+        // It was understood: nothing is asked again.
+        assert_eq!(room.peer.seen().len(), before.1 + 1, "{status}");
+        // Whoever declares it hears that it is not relayed: declaring more would not help.
+        let answer = room.send(declaring(&room, &json!({"sampling": {}}))).await;
+        assert!(answer.is_tool_error() && answer.text().contains("does not relay"), "{answer:?}");
+    }
+    // One that names nothing known is an error like any other.
+    room.peer.will(Act::Json(
+        400,
+        r#"{"jsonrpc":"2.0","error":{"code":-32021,"message":"no","data":{"requiredCapabilities":{"own":{}}}}}"#.into(),
+    ));
+    let answer = room.send(declaring(&room, &json!({}))).await;
+    assert!(answer.is_tool_error(), "{answer:?}");
 }

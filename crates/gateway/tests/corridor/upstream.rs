@@ -34,6 +34,30 @@ pub enum Act {
         /// The result of a call.
         result: String,
     },
+    /// Speaks modern MCP, answers everything with a stream, and does this before it gives the result.
+    Tells {
+        /// The tools, as listed.
+        tools: String,
+        /// The result of a call.
+        result: String,
+        /// Before the list.
+        listing: Vec<Step>,
+        /// Before the result of a call.
+        calling: Vec<Step>,
+        /// Behind it.
+        after: Vec<Step>,
+    },
+}
+
+/// One thing a server does on a stream.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Sends an event, with the request's progress token for `$token`.
+    Tell(String),
+    /// Sends several at once.
+    TellAll(Vec<String>),
+    /// Waits until it is released.
+    Hold,
 }
 
 #[derive(Clone)]
@@ -139,24 +163,71 @@ async fn serve(mut stream: TcpStream, shared: &Shared) {
             }
             Act::Close => return,
             Act::Mcp { tools, result } => {
-                let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-                let Ok(asked) = serde_json::from_str::<Value>(body) else { return };
-                let caching = r#""ttlMs":0,"cacheScope":"private""#;
-                let result = match asked["method"].as_str() {
-                    Some("server/discover") => format!(
-                        r#"{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},{caching}}}"#
-                    ),
-                    Some("tools/list") => format!(r#"{{"resultType":"complete","tools":[{tools}],{caching}}}"#),
-                    Some("tools/call") => result,
-                    _ => return,
-                };
-                let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, asked["id"]);
+                let Some((_, answer)) = mcp(&request, &tools, &result) else { return };
                 if stream.write_all(&json(200, &answer)).await.is_err() {
+                    return;
+                }
+            }
+            Act::Tells { tools, result, listing, calling, after } => {
+                let Some((asked, answer)) = mcp(&request, &tools, &result) else { return };
+                let before = match asked["method"].as_str() {
+                    Some("tools/call") => calling,
+                    Some("tools/list") => listing,
+                    _ => Vec::new(),
+                };
+                let token = asked["params"]["_meta"]["progressToken"].to_string();
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                let mut bytes = head.to_owned();
+                for step in before {
+                    let events = match step {
+                        Step::Tell(event) => vec![event],
+                        Step::TellAll(events) => events,
+                        Step::Hold => {
+                            if stream.write_all(std::mem::take(&mut bytes).as_bytes()).await.is_err() {
+                                return;
+                            }
+                            shared.released.notified().await;
+                            continue;
+                        }
+                    };
+                    bytes.extend(events.iter().map(|event| chunk(&event.replace("$token", &token))));
+                }
+                bytes.push_str(&chunk(&answer));
+                for step in after {
+                    if let Step::Tell(event) = step {
+                        bytes.push_str(&chunk(&event.replace("$token", &token)));
+                    }
+                }
+                bytes.push_str("0\r\n\r\n");
+                if stream.write_all(bytes.as_bytes()).await.is_err() {
                     return;
                 }
             }
         }
     }
+}
+
+/// An event in a chunk of its own.
+fn chunk(event: &str) -> String {
+    let event = format!("data: {event}\n\n");
+    format!("{:x}\r\n{event}\r\n", event.len())
+}
+
+/// What was asked of a modern MCP server, and its answer.
+fn mcp(request: &str, tools: &str, result: &str) -> Option<(Value, String)> {
+    let body = request.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let asked = serde_json::from_str::<Value>(body).ok()?;
+    let caching = r#""ttlMs":0,"cacheScope":"private""#;
+    let result = match asked["method"].as_str() {
+        Some("server/discover") => format!(
+            r#"{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},{caching}}}"#
+        ),
+        Some("tools/list") => format!(r#"{{"resultType":"complete","tools":[{tools}],{caching}}}"#),
+        Some("tools/call") => result.to_owned(),
+        _ => return None,
+    };
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, asked["id"]);
+    Some((asked, answer))
 }
 
 fn json(status: u16, body: &str) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::{quoted, scanner};
-use crate::raw::{Id, Kind, Raw};
+use crate::raw::{Id, Kind, OwnedRaw, Raw};
 use crate::scan::Fault;
 
 /// Longest part of an upstream's error message that is passed on, in characters.
@@ -24,7 +24,12 @@ pub enum Incoming<'a> {
     /// The refusal of our request.
     Error(RemoteError),
     /// Something the server tells.
-    Notification(Cow<'a, str>),
+    Notification {
+        /// What it tells of.
+        method: Cow<'a, str>,
+        /// More about it. None as well if it stands there twice.
+        params: Option<Raw<'a>>,
+    },
     /// Something the server asks (legacy only; a modern server must not).
     Request {
         /// The server's id.
@@ -43,6 +48,8 @@ pub struct RemoteError {
     pub message: String,
     /// `data.supported` of a `-32022`.
     pub supported: Vec<String>,
+    /// `data.requiredCapabilities` of a `-32021`, as far as its names are known.
+    pub required: Option<OwnedRaw>,
 }
 
 impl RemoteError {
@@ -115,6 +122,16 @@ struct Parts<'a> {
     method: Option<&'a str>,
     result: Option<&'a str>,
     error: Option<&'a str>,
+    params: Params<'a>,
+}
+
+/// `params` of a notification: only that matters twice.
+#[derive(Clone, Copy, Default)]
+enum Params<'a> {
+    #[default]
+    None,
+    One(&'a str),
+    Several,
 }
 
 impl<'a> Parts<'a> {
@@ -130,6 +147,13 @@ impl<'a> Parts<'a> {
                 "method" => ("method", &mut self.method),
                 "result" => ("result", &mut self.result),
                 "error" => ("error", &mut self.error),
+                "params" => {
+                    self.params = match self.params {
+                        Params::None => Params::One(value),
+                        Params::One(_) | Params::Several => Params::Several,
+                    };
+                    continue;
+                }
                 _ => continue,
             };
             if place.replace(value).is_some() {
@@ -147,7 +171,7 @@ impl<'a> Parts<'a> {
         // Some servers write `"error":null` beside a result.
         let error = self.error.filter(|error| *error != "null");
         match (self.method, self.result, error) {
-            (Some(method), None, None) => Self::spoken(method, self.id),
+            (Some(method), None, None) => self.spoken(method),
             (None, Some(result), None) => {
                 self.expect_id(ours)?;
                 Ok(Incoming::Result(Raw::from_scanned(result)))
@@ -165,10 +189,16 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn spoken(method: &'a str, id: Option<&'a str>) -> Result<Incoming<'a>, AnswerFault> {
+    fn spoken(&self, method: &'a str) -> Result<Incoming<'a>, AnswerFault> {
         let method = string(method).ok_or(AnswerFault::Shape("its `method` is not a string"))?;
-        match id {
-            None => Ok(Incoming::Notification(method)),
+        match self.id {
+            None => {
+                let params = match self.params {
+                    Params::One(params) => Some(Raw::from_scanned(params)),
+                    Params::None | Params::Several => None,
+                };
+                Ok(Incoming::Notification { method, params })
+            }
             Some(id) => match Raw::from_scanned(id).kind() {
                 Kind::String | Kind::Number => Ok(Incoming::Request { id: Id::from_scanned(id), method }),
                 _ => Err(AnswerFault::Shape("its `id` is neither a string nor a number")),
@@ -190,8 +220,11 @@ fn remote_error(error: Raw<'_>) -> Result<RemoteError, AnswerFault> {
     // Read by scanner, not by a JSON library: an error that holds a lone surrogate is still an error.
     let code = member(error, "code").and_then(|code| code.as_str().parse().ok()).ok_or(BROKEN)?;
     let message = member(error, "message").and_then(|message| string(message.as_str())).unwrap_or_default();
-    let supported = member(error, "data").and_then(|data| member(data, "supported")).map(strings).unwrap_or_default();
-    Ok(RemoteError { code, message: quoted(message.trim(), LONGEST_MESSAGE), supported })
+    let data = member(error, "data");
+    let supported = data.and_then(|data| member(data, "supported")).map(strings).unwrap_or_default();
+    let needs_more = code == i64::from(crate::error::MISSING_CLIENT_CAPABILITY);
+    let required = data.filter(|_| needs_more).and_then(super::capabilities::required);
+    Ok(RemoteError { code, message: quoted(message.trim(), LONGEST_MESSAGE), supported, required })
 }
 
 /// The versions a modern server names in the result of `server/discover`.

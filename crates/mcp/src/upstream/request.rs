@@ -2,7 +2,7 @@
 //!
 //! The envelope is written here from nothing. Of a client's request only the arguments go in, as
 //! the one value that was validated and judged; no member of its `_meta` does, and no capability is
-//! declared, because the gateway relays none. Ids are ours: an integer per message.
+//! declared, because the gateway relays none. Ids and progress tokens are ours: an integer per message.
 
 use crate::era::{Era, LegacyVersion, V2026_07_28};
 use crate::raw::{Id, Raw};
@@ -70,14 +70,32 @@ pub fn tools_list(id: u64, era: Era, cursor: Option<&str>, client: &ClientInfo) 
 }
 
 /// A call. `name` is the upstream's own; `arguments` are sent with sorted keys, the bytes that are
-/// digested.
-pub fn tools_call(id: u64, era: Era, name: &str, arguments: &Value, client: &ClientInfo) -> Vec<u8> {
+/// digested. With a `progress_token` the server is asked to tell how far it has come.
+pub fn tools_call(
+    id: u64,
+    era: Era,
+    name: &str,
+    arguments: &Value,
+    progress_token: Option<u64>,
+    client: &ClientInfo,
+) -> Vec<u8> {
     let arguments = to_sorted_json(arguments);
     let mut out = open(id, "tools/call", name.len() + arguments.len() + client.meta.len());
     write::string_member(&mut out, "name", name);
     write::key(&mut out, "arguments");
     out.extend_from_slice(&arguments);
-    close(out, era, client)
+    let Some(token) = progress_token else { return close(out, era, client) };
+    write::key(&mut out, "_meta");
+    out.push(b'{');
+    write::raw_member(&mut out, "progressToken", &token.to_string());
+    if let (Era::Modern, Some(members)) = (era, client.meta.strip_prefix('{')) {
+        out.push(b',');
+        out.extend_from_slice(members.as_bytes());
+    } else {
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}");
+    out
 }
 
 /// Modern: a stream that tells when the list of tools changes.

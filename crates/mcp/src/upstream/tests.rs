@@ -27,7 +27,7 @@ const META: &str = concat!(
 #[test]
 fn requests_are_ours_from_the_first_byte_to_the_last() {
     let arguments = json!({"b": 1, "a": ["\n", {"z": 1.5, "y": null}]});
-    let call = request::tools_call(7, Era::Modern, "a\"b", &arguments, &client());
+    let call = request::tools_call(7, Era::Modern, "a\"b", &arguments, None, &client());
     assert_eq!(
         text(call),
         format!(
@@ -39,9 +39,23 @@ fn requests_are_ours_from_the_first_byte_to_the_last() {
         )
     );
     assert_eq!(
-        text(request::tools_call(7, LEGACY, "x", &json!({}), &client())),
+        text(request::tools_call(7, LEGACY, "x", &json!({}), None, &client())),
         r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":{}}}"#
     );
+    assert_eq!(
+        text(request::tools_call(7, LEGACY, "x", &json!({}), Some(7), &client())),
+        concat!(
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"x","arguments":{},"#,
+            r#""_meta":{"progressToken":7}}}"#
+        )
+    );
+    assert!(text(request::tools_call(7, Era::Modern, "x", &json!({}), Some(9), &client())).ends_with(&format!(
+        "{}}}}}",
+        META.replace(
+            "{\"io.modelcontextprotocol/protocolVersion",
+            "{\"progressToken\":9,\"io.modelcontextprotocol/protocolVersion"
+        )
+    )));
     assert_eq!(
         text(request::tools_list(1, LEGACY, Some("c\"1"), &client())),
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"c\"1"}}"#
@@ -61,7 +75,9 @@ fn every_request_passes_our_own_strict_door() {
         (request::discover(1, &client()), Era::Modern),
         (request::listen_for_tools(1, &client()), Era::Modern),
         (request::tools_list(1, Era::Modern, None, &client()), Era::Modern),
-        (request::tools_call(1, Era::Modern, "x", &json!({}), &client()), Era::Modern),
+        (request::tools_call(1, Era::Modern, "x", &json!({}), None, &client()), Era::Modern),
+        (request::tools_call(1, Era::Modern, "x", &json!({}), Some(1), &client()), Era::Modern),
+        (request::tools_call(1, LEGACY, "x", &json!({}), Some(1), &client()), LEGACY),
         (request::initialize(1, OFFERED_LEGACY, &client()), LEGACY),
         (request::tools_list(1, LEGACY, None, &client()), LEGACY),
         (request::ping(1), LEGACY),
@@ -142,8 +158,13 @@ fn results_errors_and_what_servers_say_besides() {
     assert!(!error.is_refusal());
     assert!(matches!(
         read(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{}}"#),
-        Ok(Incoming::Notification(method)) if method == "notifications/tools/list_changed"
+        Ok(Incoming::Notification { method, params: Some(params) })
+            if method == "notifications/tools/list_changed" && params.as_str() == "{}"
     ));
+    for without in ["", r#","params":{},"params":{}"#] {
+        let body = format!(r#"{{"jsonrpc":"2.0","method":"x"{without}}}"#);
+        assert!(matches!(read(&body), Ok(Incoming::Notification { params: None, .. })), "{body}");
+    }
     assert!(matches!(
         read(r#"{"jsonrpc":"2.0","id":"x","method":"roots\/list"}"#),
         Ok(Incoming::Request { id, method }) if id.as_str() == "\"x\"" && method == "roots/list"

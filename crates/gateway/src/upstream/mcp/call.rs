@@ -5,12 +5,14 @@
 //! sends the call a second time only if the definition is still the accepted one: a server that
 //! was restarted may be another program.
 
+use std::fmt;
+
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
 use ambit_mcp::era::Era;
 use ambit_mcp::headers;
-use ambit_mcp::upstream::{CallResult, RemoteError, ResultFault, request};
+use ambit_mcp::upstream::{CallResult, Progress, RemoteError, ResultFault, request};
 use ambit_model::server::Server;
 use http::StatusCode;
 use serde_json::Value;
@@ -40,6 +42,14 @@ pub struct Call<'c> {
     pub max_bytes: usize,
     /// The era of the client, whose form the result gets.
     pub client_era: Era,
+    /// Who is told how far the call has come. Without, the server is not asked to tell.
+    pub progress: Option<&'c dyn OnProgress>,
+}
+
+/// Hears how far a call has come.
+pub trait OnProgress: fmt::Debug + Send + Sync {
+    /// The server told so, of this call, before its result. Whether it is true, new or too much is not known.
+    fn told(&self, progress: Progress<'_>);
 }
 
 /// The result of a call.
@@ -109,10 +119,18 @@ async fn attempt(
     call: &Call<'_>,
     name: &str,
 ) -> Result<Attempt, UpstreamFailure> {
-    let exchange = Exchange { upstream, connection, presented, deadline: call.deadline, max_bytes: call.max_bytes };
+    let exchange = Exchange {
+        upstream,
+        connection,
+        presented,
+        deadline: call.deadline,
+        max_bytes: call.max_bytes,
+        progress: call.progress,
+    };
     let id = upstream.next_id();
     let era = connection.era();
-    let body = request::tools_call(id, era, name, call.arguments, &upstream.client);
+    let progress_token = call.progress.map(|_| id);
+    let body = request::tools_call(id, era, name, call.arguments, progress_token, &upstream.client);
     // The definition is the one that was accepted, whatever the server says by now.
     let mirrors = era.is_modern().then(|| call.tool.mirrors());
     let target = headers::Target {
@@ -164,6 +182,7 @@ async fn attempt(
 /// Whether a ping over the same session is refused in the very same way: then the refusal was of the
 /// session, and what was asked was not looked at.
 async fn refuses_even_a_ping(exchange: &Exchange<'_>, status: StatusCode, error: Option<&RemoteError>) -> bool {
+    let exchange = Exchange { progress: None, ..*exchange };
     let id = exchange.upstream.next_id();
     let session = exchange.connection.session();
     let target = headers::Target { method: "ping", name: None, mirrored: None, session };

@@ -78,6 +78,10 @@ impl Connection {
     /// and 400 to a request that lacks one; some answer 400 to both, and servers of either era answer
     /// 400 when a tool failed.
     pub(super) fn took(&self, status: StatusCode, error: Option<&RemoteError>) -> Took {
+        if error.is_some_and(|error| error.required.is_some()) {
+            // It was read, and cannot be done over any connection of ours.
+            return Took::It;
+        }
         if status.is_client_error() && error.is_some_and(RemoteError::is_modern) {
             return Took::Not;
         }
@@ -215,7 +219,7 @@ impl Upstream {
     }
 
     fn exchange<'e>(&'e self, connection: &'e Connection, presented: &'e Presented, deadline: Instant) -> Exchange<'e> {
-        Exchange { upstream: self, connection, presented, deadline, max_bytes: MOST_BYTES }
+        Exchange { upstream: self, connection, presented, deadline, max_bytes: MOST_BYTES, progress: None }
     }
 }
 

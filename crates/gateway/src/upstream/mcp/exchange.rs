@@ -9,7 +9,7 @@ use std::time::Duration;
 use ambit_egress::{Body, ReadError};
 use ambit_mcp::headers::{self, PROTOCOL_VERSION};
 use ambit_mcp::sse::{Decoder, Received};
-use ambit_mcp::upstream::{Incoming, RemoteError, answer, request};
+use ambit_mcp::upstream::{Incoming, Progress, RemoteError, answer, progress, request};
 use ambit_mcp::{Id, Raw};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::call::OnProgress;
 use super::connection::Connection;
 use super::failure::{FailureKind, UpstreamFailure};
 use super::one::{Presented, Upstream};
@@ -62,6 +63,8 @@ pub(super) struct Exchange<'e> {
     pub presented: &'e Presented,
     pub deadline: Instant,
     pub max_bytes: usize,
+    /// Who is told how far the request has come; its token is its id.
+    pub progress: Option<&'e dyn OnProgress>,
 }
 
 impl Exchange<'_> {
@@ -84,7 +87,7 @@ impl Exchange<'_> {
                 match answer::read(&bytes, id).map_err(|fault| UpstreamFailure::answer(&self.upstream.slug, &fault))? {
                     Incoming::Result(raw) => Ok(Told::Result(read(&head.headers, raw), bytes.len())),
                     Incoming::Error(error) => Ok(Told::Error(error, head.status)),
-                    Incoming::Notification(_) | Incoming::Request { .. } => {
+                    Incoming::Notification { .. } | Incoming::Request { .. } => {
                         Err(UpstreamFailure::unusable(&self.upstream.slug, "answered with a message of its own"))
                     }
                 }
@@ -278,9 +281,14 @@ impl Exchange<'_> {
         }
         match answer::read(event.data.as_bytes(), id) {
             Ok(Incoming::Result(_) | Incoming::Error(_)) => Ok(true),
-            Ok(Incoming::Notification(method)) => {
+            Ok(Incoming::Notification { method, params }) => {
                 if method == LIST_CHANGED {
                     self.upstream.suspect();
+                } else if let Some(listener) = self.progress
+                    && method == progress::METHOD
+                    && let Some(progress) = params.and_then(|params| Progress::read(params, id))
+                {
+                    listener.told(progress);
                 }
                 Ok(false)
             }

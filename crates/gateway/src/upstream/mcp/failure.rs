@@ -8,6 +8,7 @@ use std::fmt;
 
 use ambit_egress::{Lost, NotSent, ReadError, SendError, Sent};
 use ambit_live::credentials::Spendable;
+use ambit_mcp::OwnedRaw;
 use ambit_mcp::upstream::{AnswerFault, RemoteError, ResultFault};
 use ambit_model::ids::ServerSlug;
 use ambit_model::secret::Secret;
@@ -21,6 +22,7 @@ pub struct UpstreamFailure {
     clause: String,
     detail: Option<String>,
     may_have_happened: bool,
+    required: Option<OwnedRaw>,
 }
 
 /// What kind of failure it is: bounded, for the trail and for metrics.
@@ -46,6 +48,8 @@ pub enum FailureKind {
     Remote,
     /// The tool is no longer what was accepted.
     Changed,
+    /// The server needs something of the client that is not relayed.
+    Capability,
 }
 
 impl FailureKind {
@@ -62,6 +66,7 @@ impl FailureKind {
             Self::Unsupported => "unsupported",
             Self::Remote => "remote",
             Self::Changed => "changed",
+            Self::Capability => "capability",
         }
     }
 }
@@ -87,6 +92,11 @@ impl UpstreamFailure {
         self.detail.as_deref()
     }
 
+    /// The capabilities of a client without which the server cannot do it: names that the specification defines.
+    pub const fn required(&self) -> Option<&OwnedRaw> {
+        self.required.as_ref()
+    }
+
     /// Without the credential that was spent: an error of the upstream's may repeat it.
     pub(super) fn without(mut self, credential: Option<&Spendable>) -> Self {
         for secret in credential.into_iter().flat_map(Spendable::secrets).map(Secret::expose) {
@@ -97,7 +107,7 @@ impl UpstreamFailure {
     }
 
     fn new(server: &ServerSlug, kind: FailureKind, may_have_happened: bool, clause: impl Into<String>) -> Self {
-        Self { server: server.clone(), kind, clause: clause.into(), detail: None, may_have_happened }
+        Self { server: server.clone(), kind, clause: clause.into(), detail: None, may_have_happened, required: None }
     }
 
     fn with_detail(mut self, detail: impl fmt::Display) -> Self {
@@ -219,6 +229,11 @@ impl UpstreamFailure {
     }
 
     pub(super) fn remote(server: &ServerSlug, error: &RemoteError) -> Self {
+        if let Some(required) = &error.required {
+            let clause = format!("needs what the gateway does not relay from clients: {}", required.as_str());
+            let failure = Self::new(server, FailureKind::Capability, false, clause).with_detail(&error.message);
+            return Self { required: Some(required.clone()), ..failure };
+        }
         let said = if error.message.is_empty() { "without a reason" } else { error.message.as_str() };
         let clause = format!("answered with error {}: {said}", error.code);
         Self::new(server, FailureKind::Remote, !error.is_refusal(), clause)

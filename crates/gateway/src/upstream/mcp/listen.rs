@@ -58,6 +58,7 @@ impl McpUpstreams {
             presented: &presented,
             deadline: began + OPENING,
             max_bytes: MOST_EVENT_BYTES,
+            progress: None,
         };
         let (method, body) = if connection.is_modern() {
             ("subscriptions/listen", Some(request::listen_for_tools(id, &upstream.client)))
@@ -88,8 +89,8 @@ impl McpUpstreams {
 
 async fn hear(exchange: &Exchange<'_>, event: &Received, id: u64) {
     match answer::read(event.data.as_bytes(), id) {
-        Ok(Incoming::Notification(method)) if method == LIST_CHANGED => exchange.upstream.suspect(),
+        Ok(Incoming::Notification { method, .. }) if method == LIST_CHANGED => exchange.upstream.suspect(),
         Ok(Incoming::Request { id, method }) => exchange.answer_server(id, &method).await,
-        Ok(Incoming::Notification(_) | Incoming::Result(_) | Incoming::Error(_)) | Err(_) => {}
+        Ok(Incoming::Notification { .. } | Incoming::Result(_) | Incoming::Error(_)) | Err(_) => {}
     }
 }

@@ -14,7 +14,7 @@ use ambit_model::server::Server;
 use serde_json::{Value, json};
 
 use super::testing::{Fake, Kind, in_ms, published, tool, upstreams};
-use super::{Answer, Call, McpUpstreams, UpstreamFailure};
+use super::{Answer, Call, McpUpstreams, OnProgress, UpstreamFailure};
 
 const LEGACY_CLIENT: Era = Era::Legacy(LegacyVersion::V2025_11_25);
 
@@ -50,6 +50,22 @@ impl Scene {
         milliseconds: u64,
         client_era: Era,
     ) -> Result<Answer, UpstreamFailure> {
+        self.call_told(arguments, max_bytes, milliseconds, client_era, None).await
+    }
+
+    /// A call whose progress is heard.
+    async fn call_heard(&self, progress: &dyn OnProgress) -> Result<Answer, UpstreamFailure> {
+        self.call_told(&json!({}), 1 << 20, 5_000, Era::Modern, Some(progress)).await
+    }
+
+    async fn call_told(
+        &self,
+        arguments: &Value,
+        max_bytes: usize,
+        milliseconds: u64,
+        client_era: Era,
+        progress: Option<&dyn OnProgress>,
+    ) -> Result<Answer, UpstreamFailure> {
         let call = Call {
             server: &self.server,
             tool: &self.tool,
@@ -58,6 +74,7 @@ impl Scene {
             deadline: in_ms(milliseconds),
             max_bytes,
             client_era,
+            progress,
         };
         self.upstreams.call(&call).await
     }

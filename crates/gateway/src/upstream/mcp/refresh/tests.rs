@@ -236,6 +236,7 @@ async fn after_a_broken_connection_the_definitions_are_looked_at_again() {
         deadline: in_ms(2_000),
         max_bytes: 1 << 16,
         client_era: ambit_mcp::era::Era::Modern,
+        progress: None,
     };
     room.upstreams.call(&call).await.unwrap_err();
     // The next program at this address.

@@ -165,6 +165,7 @@ async fn a_credential_goes_out_and_does_not_come_back() {
         deadline: in_ms(5_000),
         max_bytes: 1 << 16,
         client_era: Era::Modern,
+        progress: None,
     };
     let failures = [
         scene.upstreams.call(&call).await.unwrap_err(),

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ambit_mcp::upstream::Progress;
+
 use super::*;
 use crate::upstream::mcp::FailureKind;
 use crate::upstream::mcp::listen::Listened;
@@ -16,6 +18,48 @@ fn on_call(scene: &Scene, reply: impl Fn(&Heard) -> Reply + Send + Sync + 'stati
 
 fn good(heard: &Heard) -> String {
     result_message(heard, r#"{"content":[]}"#)
+}
+
+/// Keeps what was told.
+#[derive(Debug, Default)]
+struct Ear(std::sync::Mutex<Vec<String>>);
+
+impl OnProgress for Ear {
+    fn told(&self, progress: Progress<'_>) {
+        self.0.lock().unwrap().extend(progress.numbers().map(ToOwned::to_owned));
+    }
+}
+
+fn progress(token: &Value, value: u32) -> String {
+    json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": value}})
+        .to_string()
+}
+
+#[tokio::test]
+async fn progress_is_heard_from_either_era_under_the_token_of_the_request() {
+    for kind in [Kind::Modern, Kind::Legacy, Kind::LegacyStateless] {
+        let scene = Scene::of(kind).await;
+        on_call(&scene, |heard| {
+            let token = &heard.json()["params"]["_meta"]["progressToken"];
+            let foreign = json!(token.as_u64().unwrap_or(0) + 1);
+            Reply::stream(&[
+                progress(token, 1),
+                progress(&foreign, 2),
+                NOTE.into(),
+                progress(token, 3),
+                good(heard),
+                progress(token, 4),
+            ])
+        });
+        let ear = Ear::default();
+        scene.call_heard(&ear).await.unwrap();
+        assert_eq!(*ear.0.lock().unwrap(), ["1", "3"], "{kind:?}");
+        let asked = scene.fake.heard().into_iter().rfind(|heard| heard.method() == "tools/call").unwrap().json();
+        assert_eq!(asked["params"]["_meta"]["progressToken"], asked["id"]);
+        scene.call().await.unwrap();
+        let asked = scene.fake.heard().into_iter().rfind(|heard| heard.method() == "tools/call").unwrap();
+        assert!(!asked.body.contains("progressToken"), "{}", asked.body);
+    }
 }
 
 /// One chunk of a stream that is sent in pieces.
