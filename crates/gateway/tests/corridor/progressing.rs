@@ -330,6 +330,37 @@ async fn a_client_that_leaves_in_between_cancels_a_modern_read_alone() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a client of the test")]
+async fn a_connection_that_closes_in_between_is_a_client_that_left() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let room = Room::new().await;
+    room.peer.will(tells(vec![progress(r#""progress":1"#), Step::Hold]));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = room.router();
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let (head, body) = asking(&room, "get-report", &json!("mine")).into_parts();
+    let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+    let lines = head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+    let head = format!("POST {} HTTP/1.1\r\n{}", head.uri, lines.collect::<String>());
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}content-length: {}\r\n\r\n", body.len()).as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains(r#""progress":1}"#) {
+        let mut chunk = [0; 1024];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut chunk)).await.unwrap().unwrap();
+        assert_ne!(read, 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+    }
+    drop(stream);
+    // Long before the server's time would be over.
+    let events = tokio::time::timeout(Duration::from_millis(500), room.requests_when(2)).await.unwrap();
+    assert_eq!((&events[1]["executed"], &events[1]["result"]), (&json!("unknown"), &json!("cancelled")));
+    serving.abort();
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_holds_nothing_up() {
     let room = Room::new().await;
     let stream = running(&room, "create-report", true).await;
