@@ -21,6 +21,13 @@ fn spellings() -> Vec<String> {
         unicode,
         upper,
         lower,
+        SECRET.replace('-', "%252D"),
+        SECRET.replace('-', "%25252d"),
+        SECRET.replace('-', "&#x2D;"),
+        SECRET.replace('-', "&#45;"),
+        SECRET.replacen('-', "&amp;#45;", 1),
+        SECRET.replace('-', "\\u0026#45;"),
+        format!("{}… (cut)", &SECRET[..16]),
     ];
     for before in ["", "u:", "bot:", "user:", "Bearer "] {
         all.push(STANDARD.encode(format!("{before}{SECRET}")));
@@ -135,6 +142,7 @@ async fn a_clean_answer_passes_as_it_came() {
     for body in [
         r#"{"z":1.10,"a":"\/\u00e9 100% s3cret-of-th","b":"czNjcmV0LW9m no"}"#,
         r#"{"url":"https:\/\/api.example\/a%2Fb?c=%C3%A9","n":12345678901234567890}"#,
+        r#"{"html":"<p>Fish &amp; chips &#x2F; \u0026quot;100%25&nbsp;%\u0026quot;</p>","part":"s3cret-of-the-a… (cut)"}"#,
     ] {
         room.upstream.will(Act::Json(200, body.into()));
         let answer = room.call(&room.alice(), "list-things", json!({})).await;

@@ -1,7 +1,8 @@
 //! Finds a secret in what a server sends back, however honest software may have spelled it: as it is, with JSON escapes (PHP
-//! writes `\/`, .NET `\u002B`), percent-encoded, inside base64, or cut off at the end of the reply.
+//! writes `\/`, .NET `\u002B`), percent-encoded, as a page writes it (`&#x2F;`), each also escaped once more; inside base64; cut
+//! off at the end of the reply, or shown in part where half of it stands.
 //!
-//! A clean reply costs one search for a few short texts at once, one for `\` and `%`, and a look at its end; nothing is
+//! A clean reply costs one search for a few short texts at once, one for what begins an escape, and a look at its end; nothing is
 //! allocated. A server that wants to hide a secret can: this is against accidents, not against it.
 
 use std::ops::Range;
@@ -14,6 +15,7 @@ use base64::{
 };
 
 mod escapes;
+mod references;
 
 /// Secrets shorter than this are not looked for: they would be found everywhere.
 const SHORTEST: usize = 4;
@@ -27,8 +29,12 @@ const SHORTEST_PART: usize = 8;
 /// So much of a needle is searched for; the rest is compared where that is found.
 const SEARCHED: usize = 16;
 
-/// The longest spelling of one byte: `\\\u0041` in a string of a string of a string.
-const LONGEST_SPELLING: usize = 8;
+/// Of a secret that goes on otherwise, so much is one: what is shown for people to recognise is shorter, and shorter beginnings
+/// are shared by others (`github_pat_`, the header of every JWT). Half of the secret is needed as well.
+const SHORTEST_SHOWN: usize = SEARCHED;
+
+/// The longest spelling of one byte: `\\\u0026amp;#x2F;`, a page of a page in a string of a string.
+const LONGEST_SPELLING: usize = 17;
 
 /// What stands where a secret stood.
 const REDACTED: &[u8] = b"[redacted]";
@@ -36,12 +42,38 @@ const REDACTED: &[u8] = b"[redacted]";
 /// A secret, or what it is in base64.
 struct Needle {
     text: Secret,
-    stand_in: Vec<u8>,
+    kind: Kind,
+}
+
+/// What a needle is, and with that what takes its place.
+enum Kind {
+    /// A secret.
+    Plain,
+    /// A secret that could be a number, which may stand where only a number can: the same with other digits.
+    Number(Vec<u8>),
+    /// A secret in base64.
+    Base64,
 }
 
 impl Needle {
     fn bytes(&self) -> &[u8] {
         self.text.expose().as_bytes()
+    }
+
+    /// What takes the place of so many bytes.
+    fn stand_in(&self, length: usize) -> &[u8] {
+        match &self.kind {
+            Kind::Number(digits) => digits.get(..length).unwrap_or(digits),
+            Kind::Plain | Kind::Base64 => REDACTED,
+        }
+    }
+
+    /// So much of it must not be shown, wherever it stands. In base64 a beginning may be that of what stands before the secret.
+    fn shown_part(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Plain | Kind::Number(_) => Some(self.bytes().len().div_ceil(2).max(SHORTEST_SHOWN)),
+            Kind::Base64 => None,
+        }
     }
 }
 
@@ -64,21 +96,21 @@ impl Spellings {
     /// If they are too long to search for.
     pub fn new(secrets: &[Secret]) -> Result<Self, BuildError> {
         let mut needles: Vec<Needle> = Vec::new();
-        let mut add = |text: String, stand_in: Vec<u8>| {
+        let mut add = |text: String, kind: Kind| {
             if needles.iter().all(|needle| needle.text.expose() != text) {
-                needles.push(Needle { text: Secret::new(text), stand_in });
+                needles.push(Needle { text: Secret::new(text), kind });
             }
         };
         for secret in secrets.iter().map(Secret::expose) {
             // Padding is left out by some, and tells nothing.
             let unpadded = Some(secret.trim_end_matches('=')).filter(|text| text.len() >= SHORTEST).unwrap_or(secret);
             if unpadded.len() >= SHORTEST {
-                add(unpadded.to_owned(), stand_in(unpadded));
+                add(unpadded.to_owned(), kind(unpadded));
             }
             if secret.len() >= SHORTEST_ENCODED {
                 for shift in 0..3 {
-                    add(inside_base64(secret, shift, |bytes| STANDARD_NO_PAD.encode(bytes)), REDACTED.to_vec());
-                    add(inside_base64(secret, shift, |bytes| URL_SAFE_NO_PAD.encode(bytes)), REDACTED.to_vec());
+                    add(inside_base64(secret, shift, |bytes| STANDARD_NO_PAD.encode(bytes)), Kind::Base64);
+                    add(inside_base64(secret, shift, |bytes| URL_SAFE_NO_PAD.encode(bytes)), Kind::Base64);
                 }
             }
         }
@@ -114,7 +146,8 @@ impl Spellings {
         for (place, needle) in found {
             if place.start >= kept {
                 clean.extend_from_slice(text.get(kept..place.start).unwrap_or_default());
-                clean.extend_from_slice(self.needles.get(needle).map_or(REDACTED, |needle| &needle.stand_in));
+                let needle = self.needles.get(needle);
+                clean.extend_from_slice(needle.map_or(REDACTED, |needle| needle.stand_in(place.len())));
             }
             kept = kept.max(place.end);
         }
@@ -127,9 +160,9 @@ impl Spellings {
         self.redacted(text).is_some()
     }
 
-    /// Spellings that begin with at least [`SEARCHED`] bytes as they are.
+    /// Spellings that begin with at least [`SEARCHED`] bytes as they are, and parts that do.
     fn find_plain(&self, text: &[u8], found: &mut Vec<(Range<usize>, usize)>) {
-        let mut from = 0;
+        let (mut from, mut behind) = (0, 0);
         while let Some(hit) = self.beginnings.find(Input::new(text).range(from..)) {
             // Another needle may begin alike, and a false hit may overlap a true one.
             from = match self.longest_at(text, hit.start()) {
@@ -137,7 +170,13 @@ impl Spellings {
                     found.push((escapes::whole(text, hit.start())..end, needle));
                     end
                 }
-                None => hit.start() + 1,
+                None => {
+                    if let Some((end, needle)) = self.part_at(text, hit.start()).filter(|_| hit.start() >= behind) {
+                        found.push((escapes::whole(text, hit.start())..end, needle));
+                        behind = end;
+                    }
+                    hit.start() + 1
+                }
             };
         }
     }
@@ -150,16 +189,25 @@ impl Spellings {
         ends.max_by_key(|(end, _)| *end)
     }
 
+    /// The longest part of a secret that must not be shown and begins at a place, and where it ends: not inside an escape, or
+    /// what is left of that would spoil a string. Nor past a quote, which may be the one that ends the string.
+    fn part_at(&self, text: &[u8], start: usize) -> Option<(usize, usize)> {
+        let parts = self.needles.iter().enumerate().filter_map(|(number, needle)| {
+            let least = needle.shown_part()?;
+            let until_quote = needle.bytes().split(|byte| *byte == b'"').next().unwrap_or_default();
+            let (bytes, end) = escapes::run(until_quote, text, start);
+            (bytes >= least).then_some((escapes::whole(text, end), number))
+        });
+        parts.max_by_key(|(end, _)| *end)
+    }
+
     /// Spellings with an escape in them: what stands before the first one stands there as it is.
     fn find_escaped(&self, text: &[u8], found: &mut Vec<(Range<usize>, usize)>) {
+        let may_be = escapes::Marks::of(text);
         let mut behind = 0;
-        for at in memchr::memchr2_iter(b'\\', b'%', text) {
-            if at < behind {
-                continue;
-            }
-            let rest = text.get(at..).unwrap_or_default();
-            let (meant, length) = escapes::meant(rest);
-            for byte in [meant, rest.first().copied()].into_iter().flatten() {
+        while let Some(at) = may_be.next(text, behind) {
+            let (meant, length) = escapes::meant(text.get(at..).unwrap_or_default());
+            for byte in meant.into_iter().flatten() {
                 if !self.telling.get(usize::from(byte)).is_some_and(|tells| *tells) {
                     continue;
                 }
@@ -190,26 +238,32 @@ impl Spellings {
         let end = text.iter().rposition(|byte| !closing(byte)).map_or(0, |last| last + 1);
         let text = text.get(..end).unwrap_or_default();
         let reach = |bytes: usize| end.saturating_sub(bytes);
+        let begins = |needle: &Needle, start: usize| {
+            let (bytes, stop) = escapes::run(needle.bytes(), text, start);
+            let rest = text.get(stop..).unwrap_or_default();
+            bytes >= SHORTEST_PART && escapes::is_begun(rest)
+        };
         let escaped = reach(self.longest * LONGEST_SPELLING);
-        let has_escapes = memchr::memchr2(b'\\', b'%', text.get(escaped..).unwrap_or_default()).is_some();
+        let may_be = escapes::Marks::of(text.get(escaped..).unwrap_or_default());
+        let mut mark = may_be.next(text, escaped);
+        let has_escapes = mark.is_some();
         for (number, needle) in self.needles.iter().enumerate() {
             let Some(first) = needle.bytes().first() else { continue };
-            let from = if has_escapes { escaped } else { reach(needle.bytes().len()) };
+            let from = if has_escapes { escaped } else { reach(needle.bytes().len() + escapes::LONGEST_BEGUN) };
             let window = text.get(from..).unwrap_or_default();
-            let begins = |start: usize| {
-                let (bytes, stop) = escapes::run(needle.bytes(), text, start);
-                let rest = text.get(stop..).unwrap_or_default();
-                bytes >= SHORTEST_PART && escapes::is_begun(rest)
-            };
-            let cut = if has_escapes {
-                let mut starts = memchr::memchr3_iter(*first, b'\\', b'%', window);
-                starts.find(|start| begins(from + start))
-            } else {
-                memchr::memchr_iter(*first, window).find(|start| begins(from + start))
-            };
-            if let Some(start) = cut {
+            if let Some(start) = memchr::memchr_iter(*first, window).find(|start| begins(needle, from + start)) {
                 found.push((escapes::whole(text, from + start)..end, number));
             }
+        }
+        while let Some(start) = mark {
+            let (meant, length) = escapes::meant(text.get(start..).unwrap_or_default());
+            for (number, needle) in self.needles.iter().enumerate() {
+                let first = needle.bytes().first().copied();
+                if first.is_some() && meant.contains(&first) && begins(needle, start) {
+                    found.push((escapes::whole(text, start)..end, number));
+                }
+            }
+            mark = may_be.next(text, start + length);
         }
     }
 }
@@ -227,12 +281,11 @@ fn inside_base64(text: &str, shift: usize, encode: impl FnOnce(&[u8]) -> String)
     encode(&shifted).get(own).unwrap_or_default().to_owned()
 }
 
-/// A secret that could be a number may stand where only a number can.
-fn stand_in(secret: &str) -> Vec<u8> {
+fn kind(secret: &str) -> Kind {
     if secret.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) {
-        return secret.bytes().map(|byte| if byte.is_ascii_digit() { b'9' } else { byte }).collect();
+        return Kind::Number(secret.bytes().map(|byte| if byte.is_ascii_digit() { b'9' } else { byte }).collect());
     }
-    REDACTED.to_vec()
+    Kind::Plain
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! The escapes of JSON strings, also in strings of strings, and of URLs: what one means, and how far a text spells another.
+//! The escapes of JSON strings, also in strings of strings, of URLs, also in URLs of URLs, and of pages: what one means, and how
+//! far a text spells another.
+
+use super::references;
 
 /// So many backslashes stand before one letter at most: in a string of a string of a string.
 const MOST_BACKSLASHES: usize = 7;
@@ -6,27 +9,87 @@ const MOST_BACKSLASHES: usize = 7;
 /// No longer run of them is looked at as one.
 const LONGEST_RUN: usize = 32;
 
-/// What the escape at the start of a text means, if it is one, and how long it is.
-pub(super) fn meant(text: &[u8]) -> (Option<u8>, usize) {
-    if text.first() == Some(&b'%') {
-        return match percent(text) {
-            Some(byte) => (Some(byte), 3),
-            None => (None, 1),
-        };
+/// So often a text was escaped again at most.
+const MOST_LAYERS: usize = 8;
+
+/// What stands once more behind `%` for every time a URL was escaped again.
+const AGAIN: &[u8] = b"25";
+
+/// So long is the beginning of an escape that a text without a `;` may end in: `\\\u0026#x10FFFF`.
+pub(super) const LONGEST_BEGUN: usize = 17;
+
+/// What begins the escapes that a text may hold: without a `;` in it, the many `&` of its URLs are none.
+pub(super) struct Marks {
+    with_references: bool,
+}
+
+impl Marks {
+    pub(super) fn of(text: &[u8]) -> Self {
+        Self { with_references: memchr::memchr(b';', text).is_some() }
     }
+
+    /// The first place, from another on, where an escape may begin.
+    pub(super) fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let rest = text.get(from..)?;
+        let at = if self.with_references {
+            memchr::memchr3(b'\\', b'%', b'&', rest)
+        } else {
+            memchr::memchr2(b'\\', b'%', rest)
+        };
+        at.map(|at| from + at)
+    }
+}
+
+/// Every byte that the first one of a text may stand for, and how long the escape is that it begins.
+pub(super) fn meant(text: &[u8]) -> ([Option<u8>; 3], usize) {
+    let first = text.first().copied();
+    match first {
+        Some(b'%') => {
+            let again = layers(text.get(1..).unwrap_or_default(), AGAIN) * AGAIN.len();
+            match percent(text.get(again..).unwrap_or_default()) {
+                Some(byte) => ([first, Some(byte), None], again + 3),
+                None => ([first, None, None], again + 1),
+            }
+        }
+        Some(b'&') => match references::meant(text.get(1..).unwrap_or_default()) {
+            Some((character, length)) => ([first, Some(first_byte(character)), None], 1 + length),
+            None => ([first, None, None], 1),
+        },
+        Some(_) | None => meant_in_json(text),
+    }
+}
+
+fn meant_in_json(text: &[u8]) -> ([Option<u8>; 3], usize) {
+    let first = text.first().copied();
     let backslashes = backslashes(text);
     let after = text.get(backslashes..).unwrap_or_default();
     if after.first() == Some(&b'u')
         && let Some(character) = unicode(after)
     {
-        let mut bytes = [0; 4];
-        let first = character.encode_utf8(&mut bytes).as_bytes().first().copied();
-        return (first, backslashes + 5);
+        let own = Some(first_byte(character));
+        // A page inside: Go writes every `&` like this.
+        let inside = after.get(5..).filter(|_| character == '&').and_then(references::meant);
+        return match inside {
+            Some((inner, length)) => ([first, own, Some(first_byte(inner))], backslashes + 5 + length),
+            None => ([first, own, None], backslashes + 5),
+        };
     }
     match after.first() {
-        Some(byte @ (b'"' | b'/')) => (Some(*byte), backslashes),
-        Some(_) | None => (None, backslashes.max(1)),
+        Some(byte @ (b'"' | b'/')) => ([first, Some(*byte), None], backslashes),
+        Some(_) | None => ([first, None, None], backslashes.max(1)),
     }
+}
+
+fn first_byte(character: char) -> u8 {
+    let mut bytes = [0; 4];
+    character.encode_utf8(&mut bytes);
+    let [first, ..] = bytes;
+    first
+}
+
+/// How often a part is repeated at the start of a text.
+pub(super) fn layers(text: &[u8], part: &[u8]) -> usize {
+    text.chunks(part.len()).take(MOST_LAYERS).take_while(|chunk| *chunk == part).count()
 }
 
 /// How many bytes of `wanted` the text spells from a place on, and where that ends.
@@ -45,9 +108,20 @@ fn step(wanted: &[u8], text: &[u8]) -> Option<(usize, usize)> {
     let (first, next) = (*wanted.first()?, *text.first()?);
     match next {
         b'\\' => escaped(wanted, text),
-        b'%' if percent(text) == Some(first) => Some((1, 3)),
+        b'%' => percented(wanted, text),
+        b'&' => references::spelled(wanted, text.get(1..)?).map(|(bytes, length)| (bytes, 1 + length)),
         _ => (next == first).then_some((1, 1)),
     }
+}
+
+fn percented(wanted: &[u8], text: &[u8]) -> Option<(usize, usize)> {
+    let again = layers(text.get(1..)?, AGAIN);
+    if let Some(rest) = wanted.strip_prefix(b"%") {
+        let own = layers(rest, AGAIN);
+        return (again >= own).then_some((1 + own * AGAIN.len(), 1 + again * AGAIN.len()));
+    }
+    let byte = percent(text.get(again * AGAIN.len()..)?)?;
+    (wanted.first() == Some(&byte)).then_some((1, 3 + again * AGAIN.len()))
 }
 
 fn escaped(wanted: &[u8], text: &[u8]) -> Option<(usize, usize)> {
@@ -70,6 +144,10 @@ fn escaped(wanted: &[u8], text: &[u8]) -> Option<(usize, usize)> {
     if after.first() == Some(&b'u')
         && let Some(character) = unicode(after)
     {
+        let inside = after.get(5..).filter(|_| character == '&').and_then(|inside| references::spelled(wanted, inside));
+        if let Some((bytes, length)) = inside {
+            return Some((bytes, there + 5 + length));
+        }
         let mut bytes = [0; 4];
         let meant = character.encode_utf8(&mut bytes).as_bytes();
         return wanted.starts_with(meant).then_some((meant.len(), there + 5));
@@ -81,11 +159,17 @@ fn escaped(wanted: &[u8], text: &[u8]) -> Option<(usize, usize)> {
 /// Whether a text is the beginning of an escape, or nothing.
 pub(super) fn is_begun(text: &[u8]) -> bool {
     match text {
-        [] | [b'%'] => true,
-        [b'%', digit] => digit.is_ascii_hexdigit(),
+        [] => true,
+        [b'%', rest @ ..] => match rest.get(layers(rest, AGAIN) * AGAIN.len()..) {
+            Some([digit]) => digit.is_ascii_hexdigit(),
+            Some(more) => more.is_empty(),
+            None => false,
+        },
+        [b'&', rest @ ..] => references::is_begun(rest),
         [b'\\', ..] => {
             let after = text.get(backslashes(text)..).unwrap_or_default();
-            after.is_empty() || (after.len() < 5 && after.first() == Some(&b'u'))
+            let is_half = after.is_empty() || (after.len() < 5 && after.first() == Some(&b'u'));
+            is_half || after.strip_prefix(b"u0026").is_some_and(references::is_begun)
         }
         _ => false,
     }
