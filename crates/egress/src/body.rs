@@ -1,21 +1,25 @@
-//! The body of an answer, read within bounds.
+//! The body of an answer, read within bounds, over the connection it comes by.
 //!
 //! A whole body is complete or an error: closing early, lying about the length or leaving it open
 //! never yields a short success. Streams are handed out in chunks as they come; whoever reads one
 //! has to know from its content when it is complete.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::TRANSFER_ENCODING;
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::kept::Kept;
+use crate::pool::Way;
 
 /// Largest first allocation for a body whose length the server announced.
 const FIRST_ALLOCATION_BYTES: usize = 64 * 1024;
@@ -24,6 +28,8 @@ const FIRST_ALLOCATION_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Body {
     incoming: Incoming,
+    /// What brings it, until its end was read, and where that goes then.
+    connection: Option<(Kept, Way)>,
     /// Whether the end of the body can be told from the end of the connection.
     framed: bool,
     /// Keeps the target's slot taken while the body is read.
@@ -54,9 +60,18 @@ pub enum ReadError {
 }
 
 impl Body {
-    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, slot: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        headers: &HeaderMap,
+        connection: (Kept, Way),
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let framed = incoming.size_hint().exact().is_some() || is_chunked(headers);
-        Self { incoming, framed, _slot: slot }
+        let mut body = Self { incoming, connection: Some(connection), framed, _slot: slot };
+        if body.incoming.is_end_stream() {
+            body.give_back();
+        }
+        body
     }
 
     /// The length the server announced, in bytes.
@@ -109,18 +124,34 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    /// The next bytes; trailers are not passed on.
+    /// The next bytes; trailers are not passed on. The connection is given back with the last of them.
     async fn next_data(&mut self) -> Result<Option<Bytes>, ReadError> {
-        loop {
-            match self.incoming.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(diagnose(&error)),
-                Some(Ok(frame)) => {
+        let Some((kept, _)) = &mut self.connection else { return Ok(None) };
+        let incoming = &mut self.incoming;
+        let data = loop {
+            let frame =
+                poll_fn(|context| kept.drive(context, |quiet| Pin::new(&mut *incoming).poll_frame(quiet))).await;
+            match frame {
+                // The connection knows of no end that the body does not know of.
+                None => return Err(ReadError::Truncated),
+                Some(None) => break None,
+                Some(Some(Err(error))) => return Err(diagnose(&error)),
+                Some(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
+                        break Some(data);
                     }
                 }
             }
+        };
+        if data.is_none() || self.incoming.is_end_stream() {
+            self.give_back();
+        }
+        Ok(data)
+    }
+
+    fn give_back(&mut self) {
+        if let Some((kept, way)) = self.connection.take() {
+            way.give_back(kept);
         }
     }
 }

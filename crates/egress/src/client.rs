@@ -1,8 +1,8 @@
 //! The client of the data path: one pool of connections under one set of rules.
 //!
 //! `send` does no parsing and no address work: the target was parsed once, and addresses are judged
-//! where connections are opened. It resends nothing; the pool moves a request to a fresh connection
-//! only if a kept one closed before taking it.
+//! where connections are opened. It resends nothing; a request moves to another connection only if
+//! a kept one closed before taking it.
 //!
 //! Rules and trusted certificates belong to the pool. Whoever changes them builds a new client, or a
 //! connection opened under the old ones would live on.
@@ -16,14 +16,15 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::http1;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::Body;
-use crate::connect::{ConnectError, Connector};
+use crate::connect::Connector;
 use crate::handoff::{Handoff, Outgoing};
+use crate::kept::{Failed, Kept};
+use crate::pool::{Pool, Way};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::rules::EgressRules;
 use crate::send::{Lost, NotSent, SendError, Sent};
@@ -67,7 +68,13 @@ impl Default for Settings {
 /// Sends requests. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<Connector, Outgoing>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connector: Connector,
+    http: http1::Builder,
+    pool: Arc<Pool>,
     rules: Arc<EgressRules>,
 }
 
@@ -89,22 +96,15 @@ impl Client {
         let rules = Arc::new(settings.rules.clone());
         let tls = settings.roots.client_config()?;
         let connector = Connector::new(Arc::clone(&rules), &resolver, tls, settings.connect_timeout);
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(settings.max_idle_per_host)
-            .http1_max_headers(MAX_HEADERS)
-            .http1_max_buf_size(MAX_HEAD_BYTES)
-            .retry_canceled_requests(true)
-            .set_host(false)
-            .build(connector);
-        Ok(Self { http, rules })
+        let mut http = http1::Builder::new();
+        http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+        let pool = Pool::new(settings.idle_timeout, settings.max_idle_per_host);
+        Ok(Self { shared: Arc::new(Shared { connector, http, pool, rules }) })
     }
 
     /// The rules connections are judged by, for parsing targets.
     pub fn rules(&self) -> &EgressRules {
-        &self.rules
+        &self.shared.rules
     }
 
     /// Sends `request` to `target` and waits for the head of the answer until `deadline`.
@@ -137,16 +137,48 @@ impl Client {
         }
         let (request, handoff) = prepare(target, request).map_err(Sent::No)?;
         let slot = take_slot(target, deadline).await.map_err(Sent::No)?;
-        let response = match timeout_at(deadline, self.http.request(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(diagnose(&error, &handoff)),
+        let (response, kept) = match timeout_at(deadline, self.shared.exchange(target, request, &handoff)).await {
+            Ok(exchanged) => exchanged?,
             Err(_) if handoff.give_up() => return Err(Sent::No(NotSent::Deadline)),
             Err(_) => return Err(Sent::Maybe(Lost::Deadline)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Sent::Maybe(Lost::Switched));
         }
-        Ok(receive(response, slot))
+        let way = self.shared.pool.way(target.route().clone());
+        Ok(receive(response, (kept, way), slot))
+    }
+}
+
+impl Shared {
+    /// Sends a request over a kept connection, or a fresh one if none takes it.
+    async fn exchange(
+        &self,
+        target: &Target,
+        mut request: Request<Outgoing>,
+        handoff: &Handoff,
+    ) -> Result<(Response<Incoming>, Kept), Sent> {
+        while let Some(mut kept) = self.pool.take(target.route()).await {
+            match kept.send(request).await {
+                Ok(response) => return Ok((response, kept)),
+                Err(Failed::Untaken(untaken)) => request = *untaken,
+                Err(Failed::Taken(error)) => return Err(diagnose(error.as_ref(), handoff)),
+            }
+        }
+        let mut fresh = self.connect(target, handoff).await?;
+        match fresh.send(request).await {
+            Ok(response) => Ok((response, fresh)),
+            Err(Failed::Untaken(_)) => Err(Sent::No(NotSent::Closed)),
+            Err(Failed::Taken(error)) => Err(diagnose(error.as_ref(), handoff)),
+        }
+    }
+
+    async fn connect(&self, target: &Target, handoff: &Handoff) -> Result<Kept, Sent> {
+        let uri = target.uri().map_err(|error| Sent::No(NotSent::Invalid(error.to_string().into())))?;
+        let stream = self.connector.connect(uri).await.map_err(|error| Sent::No(NotSent::Connect(error)))?;
+        let (sender, connection) =
+            self.http.handshake(stream).await.map_err(|error| diagnose(Some(&error), handoff))?;
+        Ok(Kept::new(sender, connection))
     }
 }
 
@@ -157,8 +189,7 @@ fn prepare(target: &Target, request: Request<Full<Bytes>>) -> Result<(Request<Ou
     if uri.authority.is_some_and(|authority| authority != *target.authority()) {
         return Err(NotSent::Invalid("its URI names another host than its target".into()));
     }
-    let path = uri.path_and_query.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-    head.uri = target.uri(path).map_err(|e| NotSent::Invalid(e.to_string().into()))?;
+    head.uri = uri.path_and_query.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/")).into();
     head.version = http::Version::HTTP_11;
     head.headers.remove(CONTENT_LENGTH);
     head.headers.remove(TRANSFER_ENCODING);
@@ -175,29 +206,28 @@ async fn take_slot(target: &Target, deadline: Instant) -> Result<Option<OwnedSem
     }
 }
 
-fn receive(response: Response<Incoming>, slot: Option<OwnedSemaphorePermit>) -> Response<Body> {
+fn receive(
+    response: Response<Incoming>,
+    connection: (Kept, Way),
+    slot: Option<OwnedSemaphorePermit>,
+) -> Response<Body> {
     let (head, incoming) = response.into_parts();
-    let body = Body::new(incoming, &head.headers, slot);
+    let body = Body::new(incoming, &head.headers, connection, slot);
     Response::from_parts(head, body)
 }
 
 /// What stopped a request, and whether any of it may have left.
-fn diagnose(error: &legacy::Error, handoff: &Handoff) -> Sent {
-    if let Some(connect) = error.source().and_then(|e| e.downcast_ref::<ConnectError>()) {
-        return Sent::No(NotSent::Connect(connect.clone()));
-    }
+fn diagnose(error: Option<&hyper::Error>, handoff: &Handoff) -> Sent {
     if handoff.give_up() {
         return Sent::No(NotSent::Closed);
     }
-    let Some(hyper) = error.source().and_then(|e| e.downcast_ref::<hyper::Error>()) else {
-        return Sent::Maybe(Lost::Broken(error.to_string().into()));
-    };
-    if hyper.is_parse() || hyper.is_parse_too_large() {
-        return Sent::Maybe(Lost::Malformed(hyper.to_string().into()));
+    let Some(error) = error else { return Sent::Maybe(Lost::Closed) };
+    if error.is_parse() || error.is_parse_too_large() {
+        return Sent::Maybe(Lost::Malformed(error.to_string().into()));
     }
-    if hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled() {
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return Sent::Maybe(Lost::Closed);
     }
-    let cause = hyper.source().map_or_else(|| hyper.to_string(), ToString::to_string);
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     Sent::Maybe(Lost::Broken(cause.into()))
 }

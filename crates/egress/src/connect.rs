@@ -10,7 +10,6 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
@@ -57,7 +56,8 @@ pub(crate) struct Connector {
     timeout: Duration,
 }
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+/// A connection before HTTP.
+pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Connector {
@@ -85,6 +85,24 @@ impl Connector {
         Self { plain: tcp(Transport::Plain), tls, rules, timeout }
     }
 
+    /// Opens a connection.
+    pub(crate) async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
+        let transport = if uri.scheme() == Some(&Scheme::HTTP) { Transport::Plain } else { Transport::Tls };
+        self.judge_literal(&uri, transport)?;
+        // Both are always ready.
+        let opening: Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>> = match transport {
+            Transport::Plain => {
+                let connecting = self.plain.clone().call(uri);
+                Box::pin(async move { connecting.await.map(MaybeHttpsStream::Http).map_err(|e| diagnose(&e)) })
+            }
+            Transport::Tls => {
+                let connecting = self.tls.clone().call(uri);
+                Box::pin(async move { connecting.await.map_err(|e| diagnose_tls(&e)) })
+            }
+        };
+        tokio::time::timeout(self.timeout, opening).await.unwrap_or(Err(ConnectError::Timeout(self.timeout)))
+    }
+
     /// Judges an address that stands in the URI itself.
     fn judge_literal(&self, uri: &Uri, transport: Transport) -> Result<(), ResolveError> {
         let host = uri.host().unwrap_or_default();
@@ -93,44 +111,6 @@ impl Connector {
             .judge(address, transport)
             .map_err(|objection| ResolveError::Refused(Refusal { host: host.into(), address: None, objection }))
     }
-}
-
-impl Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        // Both connectors are always ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let transport = if uri.scheme() == Some(&Scheme::HTTP) { Transport::Plain } else { Transport::Tls };
-        if let Err(refused) = self.judge_literal(&uri, transport) {
-            return Box::pin(async move { Err(refused.into()) });
-        }
-        let timeout = self.timeout;
-        match transport {
-            Transport::Plain => {
-                let connecting = self.plain.call(uri);
-                Box::pin(within(timeout, async move {
-                    connecting.await.map(MaybeHttpsStream::Http).map_err(|e| diagnose(&e))
-                }))
-            }
-            Transport::Tls => {
-                let connecting = self.tls.call(uri);
-                Box::pin(within(timeout, async move { connecting.await.map_err(|e| diagnose_tls(&e)) }))
-            }
-        }
-    }
-}
-
-async fn within(
-    timeout: Duration,
-    connecting: impl Future<Output = Result<Stream, ConnectError>>,
-) -> Result<Stream, ConnectError> {
-    tokio::time::timeout(timeout, connecting).await.unwrap_or(Err(ConnectError::Timeout(timeout)))
 }
 
 /// The TLS layer reports its own failures as [`io::Error`] and passes those of TCP on as they are.

@@ -33,7 +33,7 @@ pub enum Setting {
 }
 
 /// Whether the bytes on the wire are protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// `https`.
     Tls,

@@ -13,6 +13,7 @@ use http::{HeaderValue, Uri};
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
+use crate::pool::Route;
 use crate::rules::{EgressRules, Refusal, Transport};
 
 /// Longest URL that is parsed, in bytes.
@@ -36,8 +37,7 @@ pub struct Target {
 }
 
 struct Parts {
-    transport: Transport,
-    authority: Authority,
+    route: Route,
     host: Box<str>,
     host_header: HeaderValue,
     path_and_query: PathAndQuery,
@@ -134,7 +134,7 @@ impl Target {
 
     /// Whether the connection is encrypted.
     pub fn transport(&self) -> Transport {
-        self.parts.transport
+        self.parts.route.transport
     }
 
     /// Path and query of the URL this target was parsed from.
@@ -144,7 +144,7 @@ impl Target {
 
     /// `https://host[:port]`, without a trailing slash.
     pub fn origin(&self) -> String {
-        format!("{}://{}", self.scheme(), self.parts.authority)
+        format!("{}://{}", self.scheme(), self.parts.route.authority)
     }
 
     /// A relative or absolute `reference` resolved against this target (RFC 3986 §5), parsed as strictly.
@@ -165,12 +165,17 @@ impl Target {
         Self::parse(joined.as_str(), rules)
     }
 
-    pub(crate) fn uri(&self, path_and_query: PathAndQuery) -> Result<Uri, http::uri::InvalidUriParts> {
+    /// What a connection is opened for.
+    pub(crate) fn uri(&self) -> Result<Uri, http::uri::InvalidUriParts> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme());
-        parts.authority = Some(self.parts.authority.clone());
-        parts.path_and_query = Some(path_and_query);
+        parts.authority = Some(self.parts.route.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
         Uri::from_parts(parts)
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.parts.route
     }
 
     pub(crate) fn host_header(&self) -> HeaderValue {
@@ -178,7 +183,7 @@ impl Target {
     }
 
     pub(crate) fn authority(&self) -> &Authority {
-        &self.parts.authority
+        &self.parts.route.authority
     }
 
     pub(crate) fn slots(&self) -> Option<&Arc<Semaphore>> {
@@ -186,7 +191,7 @@ impl Target {
     }
 
     fn scheme(&self) -> Scheme {
-        match self.parts.transport {
+        match self.parts.route.transport {
             Transport::Tls => Scheme::HTTPS,
             Transport::Plain => Scheme::HTTP,
         }
@@ -199,7 +204,7 @@ impl Target {
         let host_header = HeaderValue::try_from(&authority).map_err(|e| syntax(e.into()))?;
         let authority = Authority::try_from(authority).map_err(|e| syntax(e.into()))?;
         let path_and_query = PathAndQuery::try_from(path).map_err(|e| syntax(e.into()))?;
-        let parts = Parts { transport, authority, host: host.into(), host_header, path_and_query };
+        let parts = Parts { route: Route { transport, authority }, host: host.into(), host_header, path_and_query };
         Ok(Self { parts: Arc::new(parts), slots: None })
     }
 }

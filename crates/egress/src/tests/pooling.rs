@@ -1,10 +1,12 @@
 //! Which requests share a connection, and when one may be sent again.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use super::peer::{Act, Peer, ok};
-use super::{client, get, in_ms, post, send, text};
-use crate::{NotSent, Sent};
+use super::{client, get, in_ms, post, send, settings, text};
+use crate::{Client, NotSent, Sent, Settings, Target};
 
 #[tokio::test]
 async fn sequential_requests_use_one_connection() {
@@ -25,10 +27,9 @@ async fn clients_do_not_share_connections() {
     assert_eq!(text(&client(), &peer.target(), "/").await, "b");
 }
 
-/// The pool hands out a connection whose end it has not noticed yet; the request never leaves on it.
+/// A kept connection ended while nobody looked; the request never leaves on it.
 ///
-/// One thread that looks at its sockets after every task: the peer closes while the thread is
-/// blocked, the request is queued, and the connection's task learns of both at once.
+/// The peer closes while the only thread is blocked, so the runtime has not seen it when the connection is taken.
 #[test]
 fn a_request_that_never_left_moves_to_a_fresh_connection() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build().unwrap();
@@ -41,8 +42,6 @@ fn a_request_that_never_left_moves_to_a_fresh_connection() {
         assert_eq!(text(&client, &target, "/1").await, "old");
         settle().await;
         std::thread::sleep(Duration::from_millis(300));
-        // Runs before the connection's task, so that the sockets are looked at in between.
-        tokio::spawn(async {});
         let response = send(&client, &target, post("/2", "x")).await.unwrap();
         assert_eq!(response.into_body().read_bounded(9, in_ms(5_000)).await.unwrap(), "new");
         let received = peer.received();
@@ -103,7 +102,66 @@ async fn requests_beyond_the_bound_wait_for_a_slot() {
     assert!(!peer.received()[0].contains("/2"));
 }
 
-/// Lets the connection's task put the connection back.
+/// Lets what the peer does next arrive.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(30)).await;
+}
+
+/// Unused connections are closed when their time is over, also if nothing is sent any more.
+#[tokio::test]
+async fn what_is_not_used_is_closed_after_its_time() {
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let target = echo(ended);
+    let client = Client::new(&Settings { idle_timeout: Duration::from_millis(80), ..settings() }).unwrap();
+    assert_eq!(text(&client, &target, "/a").await, "/a");
+    assert_eq!(end.recv().await, Some(1), "one request, then the connection was closed");
+}
+
+/// More tasks than connections, on several threads: every answer reaches the one who asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_reach_who_asked_for_them() {
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let (client, target) = (client(), echo(ended));
+    let ask = |number: usize| {
+        let (client, target) = (client.clone(), target.clone());
+        tokio::spawn(async move {
+            for round in 0..50 {
+                let path = format!("/{number}/{round}");
+                assert_eq!(text(&client, &target, &path).await, path);
+            }
+        })
+    };
+    for task in (0..16).map(ask).collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    drop((client, target));
+    let mut served = Vec::new();
+    while served.iter().sum::<usize>() < 800 {
+        served.push(end.recv().await.unwrap());
+    }
+    assert!(served.len() <= 16, "one connection for each at most: {served:?}");
+}
+
+/// A server that answers every request with its path, and tells of each connection, once it is closed, how many requests
+/// it brought.
+fn echo(ended: tokio::sync::mpsc::UnboundedSender<usize>) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let ended = ended.clone();
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let mut requests = 0;
+                while let Some(line) = lines.next() {
+                    let path = line.split(' ').nth(1).unwrap().to_owned();
+                    assert!(lines.by_ref().any(|line| line.is_empty()));
+                    requests += 1;
+                    (&stream).write_all(ok(&path).as_bytes()).unwrap();
+                }
+                let _ = ended.send(requests);
+            });
+        }
+    });
+    Target::parse(&url, &settings().rules).unwrap()
 }

@@ -1,0 +1,137 @@
+//! One connection, driven by whoever uses it.
+//!
+//! A connection has no task of its own. The request that holds it polls it together with what it waits for, so a call
+//! costs no hand-over between tasks or threads; between requests nobody polls it, and what the peer did meanwhile is
+//! looked at before it is used again. Dropping it closes it.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use hyper::{body::Incoming, client::conn::http1};
+
+use crate::{connect::Stream, handoff::Outgoing};
+
+/// How often a connection that goes on waking itself is polled before other tasks get their turn.
+const ROUNDS: usize = 8;
+
+/// An open connection.
+pub(crate) struct Kept {
+    sender: http1::SendRequest<Outgoing>,
+    connection: Pin<Box<http1::Connection<Stream, Outgoing>>>,
+    signal: Arc<Signal>,
+    waker: Waker,
+    over: bool,
+}
+
+/// Where wakes of the connection go: to the task that waits, and only while it waits. A wake by what that very task is
+/// doing would only make the runtime run it once more for nothing.
+struct Signal {
+    task: AtomicWaker,
+    state: AtomicU8,
+}
+
+/// Somebody is polling, or will before anybody waits.
+const AWAKE: u8 = 0;
+/// The same, and there was a wake.
+const RUNG: u8 = 1;
+/// A task waits for a wake.
+const WAITING: u8 = 2;
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(RUNG, Ordering::AcqRel) == WAITING {
+            self.task.wake();
+        }
+    }
+}
+
+/// Why a connection brought no answer.
+pub(crate) enum Failed {
+    /// It did not take the request, which is here.
+    Untaken(Box<Request<Outgoing>>),
+    /// Anything else; nothing more is known if it just ended.
+    Taken(Option<hyper::Error>),
+}
+
+impl Kept {
+    pub(crate) fn new(sender: http1::SendRequest<Outgoing>, connection: http1::Connection<Stream, Outgoing>) -> Self {
+        let signal = Arc::new(Signal { task: AtomicWaker::new(), state: AtomicU8::new(AWAKE) });
+        let waker = Waker::from(Arc::clone(&signal));
+        Self { sender, connection: Box::pin(connection), signal, waker, over: false }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failed> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let answered = poll_fn(|context| self.drive(context, |quiet| answer.as_mut().poll(quiet))).await;
+        let mut error = match answered {
+            None => return Err(Failed::Taken(None)),
+            Some(Ok(response)) => return Ok(response),
+            Some(Err(error)) => error,
+        };
+        Err(match error.take_message() {
+            Some(request) => Failed::Untaken(Box::new(request)),
+            None => Failed::Taken(Some(error.into_error())),
+        })
+    }
+
+    /// Polls the connection, and what is waited for, until that is there. Nothing if the connection ended without it.
+    ///
+    /// What is waited for may only wait for this connection: it is polled after each step of it, and its own wakes are
+    /// not listened to.
+    pub(crate) fn drive<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut wanted: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Option<T>> {
+        let mut quiet = Context::from_waker(Waker::noop());
+        self.signal.task.register(context.waker());
+        for _ in 0..ROUNDS {
+            self.signal.state.store(AWAKE, Ordering::Release);
+            if !self.over {
+                self.over = self.connection.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready();
+            }
+            if let Poll::Ready(there) = wanted(&mut quiet) {
+                return Poll::Ready(Some(there));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            let waits = self.signal.state.compare_exchange(AWAKE, WAITING, Ordering::AcqRel, Ordering::Acquire).is_ok();
+            if waits {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Looks at what the peer did while nobody looked, or at what the last answer left behind. Whether the connection can
+    /// take another request.
+    pub(crate) fn is_free(&mut self) -> bool {
+        // Nobody waits: wakes that come from now on go nowhere.
+        let _ = self.drive(&mut Context::from_waker(Waker::noop()), |_| Poll::<()>::Pending);
+        self.signal.state.store(AWAKE, Ordering::Release);
+        !self.over && self.sender.is_ready()
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("over", &self.over).finish_non_exhaustive()
+    }
+}

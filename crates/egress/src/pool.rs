@@ -1,0 +1,146 @@
+//! The connections nobody uses at the moment, by where they lead.
+//!
+//! The youngest is taken first, so that those beyond what is needed grow old and are closed. What the peer did to a
+//! connection in the meantime is looked at before it is handed out.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::uri::Authority;
+use tokio::time::Instant;
+
+use crate::{kept::Kept, rules::Transport};
+
+/// A connection that lay still for so long may have been closed without this process knowing yet.
+const STALE: Duration = Duration::from_millis(20);
+
+/// Where a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Route {
+    pub(crate) transport: Transport,
+    pub(crate) authority: Authority,
+}
+
+/// Unused connections.
+pub(crate) struct Pool {
+    idle: Mutex<Idle>,
+    idle_timeout: Duration,
+    max_idle_per_host: usize,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// Per route the oldest first.
+    by_route: HashMap<Route, Vec<(Instant, Kept)>>,
+    /// Whether a task closes what grows old.
+    swept: bool,
+}
+
+/// The way back of a connection.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pool: Weak<Pool>,
+    route: Route,
+}
+
+impl Pool {
+    pub(crate) fn new(idle_timeout: Duration, max_idle_per_host: usize) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), idle_timeout, max_idle_per_host })
+    }
+
+    /// The way back to this pool.
+    pub(crate) fn way(self: &Arc<Self>, route: Route) -> Way {
+        Way { pool: Arc::downgrade(self), route }
+    }
+
+    /// A connection that can take a request, as far as this process knows.
+    pub(crate) async fn take(&self, route: &Route) -> Option<Kept> {
+        loop {
+            let (since, mut kept) = self.pop(route)?;
+            if since.elapsed() >= STALE {
+                // Lets the runtime look at its sockets: an end that has arrived is seen below.
+                tokio::task::yield_now().await;
+            }
+            if kept.is_free() {
+                return Some(kept);
+            }
+        }
+    }
+
+    /// The youngest connection, unless even that is too old.
+    fn pop(&self, route: &Route) -> Option<(Instant, Kept)> {
+        let mut idle = self.lock();
+        let (since, kept) = idle.by_route.get_mut(route)?.pop()?;
+        if since.elapsed() < self.idle_timeout {
+            return Some((since, kept));
+        }
+        // Those below it are older.
+        let old = idle.by_route.remove(route);
+        drop(idle);
+        drop(old);
+        None
+    }
+
+    fn put(self: &Arc<Self>, route: &Route, kept: Kept) {
+        let mut idle = self.lock();
+        match idle.by_route.get_mut(route) {
+            Some(kin) if kin.len() >= self.max_idle_per_host => return,
+            Some(kin) => kin.push((Instant::now(), kept)),
+            None => {
+                idle.by_route.insert(route.clone(), vec![(Instant::now(), kept)]);
+            }
+        }
+        if !std::mem::replace(&mut idle.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.idle_timeout / 4));
+        }
+    }
+
+    /// Closes what is too old or was closed by its peer. Whether anything is left.
+    fn close_old(&self) -> bool {
+        let mut idle = self.lock();
+        let mut closed = Vec::new();
+        for kin in idle.by_route.values_mut() {
+            closed.extend(kin.extract_if(.., |(since, kept)| since.elapsed() >= self.idle_timeout || !kept.is_free()));
+        }
+        idle.by_route.retain(|_, kin| !kin.is_empty());
+        idle.swept = !idle.by_route.is_empty();
+        let left = idle.swept;
+        drop(idle);
+        drop(closed);
+        left
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(pool: Weak<Pool>, every: Duration) {
+    loop {
+        tokio::time::sleep(every.max(Duration::from_millis(1))).await;
+        if !pool.upgrade().is_some_and(|pool| pool.close_old()) {
+            return;
+        }
+    }
+}
+
+impl Way {
+    /// Gives back a connection whose answer was read to its end.
+    pub(crate) fn give_back(&self, mut kept: Kept) {
+        if kept.is_free()
+            && let Some(pool) = self.pool.upgrade()
+        {
+            pool.put(&self.route, kept);
+        }
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Way").field(&self.route).finish()
+    }
+}
