@@ -9,6 +9,7 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use ambit_identity::{authenticate::AuthFailure, caller::Caller};
 use ambit_live::{
     catalogue::PublishedTool,
+    keys::Keys,
     recorder::{Appended, Durability, IndexKeys, Open},
 };
 use ambit_mcp::{Id, RpcError, era::Era};
@@ -248,7 +249,7 @@ impl Opened {
     fn write_outcome(&mut self, note: &Note, bytes_out: usize, durability: Durability) -> Appended {
         let at = self.gateway.live().clock().now();
         let with_intent = self.stage == Stage::Dispatched;
-        let event = self.draft.outcome(&self.open, note, bytes_out, with_intent, at);
+        let event = self.draft.outcome((&self.open, self.gateway.live().keys()), note, bytes_out, with_intent, at);
         let keys = self.keys.take().unwrap_or_else(|| self.draft.keys());
         let appended = self.open.write(&event, at, keys, durability);
         self.stage = Stage::Closed;
@@ -313,7 +314,7 @@ impl Draft {
 
     fn outcome<'a>(
         &'a self,
-        open: &Open,
+        (open, keys): (&Open, &Keys),
         note: &'a Note,
         bytes_out: usize,
         with_intent: bool,
@@ -324,7 +325,7 @@ impl Draft {
             Some(Judged::Tool { tool, verdict, outcome }) => {
                 (Some(target(tool)), Some(decided(verdict, *outcome)), None)
             }
-            Some(Judged::Absent { asked }) => (None, None, Some(shortened(asked).into())),
+            Some(Judged::Absent { asked }) => (None, None, Some(keys.argument_digest(asked.as_bytes()))),
             None => (None, None, None),
         };
         Event::Outcome(OutcomeEvent {
@@ -377,11 +378,6 @@ fn target(tool: &PublishedTool) -> Target<'_> {
 
 fn decided(verdict: &Verdict, outcome: Outcome) -> Decided<'_> {
     Decided { outcome, policies: verdict.policies.as_slice().into(), rules: verdict.rules, revision: verdict.revision }
-}
-
-/// A name nobody knows, as far as the trail keeps it.
-fn shortened(asked: &str) -> String {
-    asked.chars().take(128).collect()
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

@@ -207,9 +207,9 @@ pub struct OutcomeEvent<'a> {
     /// The tool, unless an intent already says it; absent for one that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target<'a>>,
-    /// The name that was asked for when there is no such tool; shortened, never a metric label.
+    /// Keyed digest of the name that was asked for when there is no such tool: what callers type may be anything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Cow<'a, str>>,
+    pub asked: Option<Digest>,
     /// The decision, unless an intent already says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decided<'a>>,

@@ -165,7 +165,9 @@ impl OutcomeEvent<'_> {
         if let Some(target) = &self.target {
             object.target(target);
         }
-        object.text_if("asked", self.asked.as_deref());
+        if let Some(asked) = self.asked {
+            object.digest("asked", asked);
+        }
         if let Some(decision) = &self.decision {
             object.decision(decision);
         }
@@ -236,7 +238,7 @@ mod tests {
 
         #[test]
         fn an_outcome_is_written_as_it_derives(
-            (who, asked, texts) in (option::of(who()), option::of(text()), proptest::array::uniform4(text())),
+            (who, asked, texts) in (option::of(who()), option::of(digest()), proptest::array::uniform4(text())),
             (with_target, with_decision, digests) in (any::<bool>(), any::<bool>(), proptest::array::uniform2(digest())),
             (request, at, code, upstream_status) in (any::<u128>(), any::<i64>(), any::<Option<i64>>(), any::<Option<u16>>()),
             (bytes_in, bytes_out, micros, upstream_micros) in any::<(u64, u64, u64, Option<u64>)>(),
@@ -251,7 +253,7 @@ mod tests {
             let decision = Decided { outcome, policies: Vec::new().into(), rules, revision: 7 };
             let event = Event::Outcome(OutcomeEvent {
                 v: 1, request: RequestId(request), at, endpoint, protocol: Some(protocol), method: Some(method), who,
-                target: with_target.then_some(target), asked: asked.map(Into::into),
+                target: with_target.then_some(target), asked,
                 decision: with_decision.then_some(decision), executed, result, code, upstream_status,
                 bytes_in, bytes_out, micros, upstream_micros,
             });

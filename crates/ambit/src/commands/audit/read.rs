@@ -167,7 +167,8 @@ fn in_words(record: &Value) -> String {
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" + ")
     };
     let target = || match (text("/target/server"), text("/target/tool")) {
-        ("", "") => text("/asked").to_owned(),
+        ("", "") if text("/asked").is_empty() => String::new(),
+        ("", "") => "(no such tool)".to_owned(),
         (server, tool) => format!("{server}/{tool}"),
     };
     let rest: Vec<String> = match kind {
