@@ -1,75 +1,138 @@
-//! How much memory the bodies of requests may take, all together. Small ones are not counted: there are only so many
-//! connections. Whoever sends a large one while there is no room is told to come back.
+//! How much memory the bodies of requests may take, all together and those of one caller. Small ones are not counted: there
+//! are only so many connections. Whoever sends a large one while there is no room is told to come back.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ambit_mcp::RpcError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use ambit_model::event::Who;
 
 use crate::answer::Reply;
 
 /// A body of so many bytes is not counted.
 const SMALL: u64 = 64 * 1024;
 
-/// What is counted with: KiB.
-const UNIT: u64 = 1024;
+/// The part of the room that one caller may take: one in so many.
+const SHARES: u64 = 4;
 
 /// When to come back, in milliseconds.
 const COME_BACK_MS: u64 = 2_000;
 
 /// The room for large bodies.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bodies {
-    room: Arc<Semaphore>,
+    bytes: u64,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: u64,
+    /// By whom, as long as they take any.
+    by: HashMap<Box<str>, u64>,
 }
 
 /// A body's part of the room, held until its request is answered.
 #[derive(Debug)]
 pub(crate) struct Part {
-    _held: Option<OwnedSemaphorePermit>,
+    held: Option<(Bodies, Box<str>, u64)>,
 }
 
 impl Bodies {
     /// Room for so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        let units = bytes / usize::try_from(UNIT).unwrap_or(1);
-        Self { room: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))) }
+        Self { bytes: u64::try_from(bytes).unwrap_or(u64::MAX), taken: Arc::default() }
     }
 
-    /// Takes the part of a body. One that does not say how long it is counts as the longest.
+    /// Takes the part of a caller's body. One that does not say how long it is counts as the longest.
     ///
     /// # Errors
-    /// The answer of a full room.
-    pub(crate) fn part(&self, announced: Option<u64>, longest: usize) -> Result<Part, Reply> {
+    /// The answer of a room that is full, or full of this caller's bodies.
+    pub(crate) fn part(&self, who: &Who<'_>, announced: Option<u64>, longest: usize) -> Result<Part, Reply> {
         let bytes = announced.unwrap_or_else(|| u64::try_from(longest).unwrap_or(u64::MAX));
         if bytes <= SMALL {
-            return Ok(Part { _held: None });
+            return Ok(Part { held: None });
         }
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        if let Ok(held) = Arc::clone(&self.room).try_acquire_many_owned(units) {
-            return Ok(Part { _held: Some(held) });
+        let (user, agent) = (who.user.as_deref().unwrap_or_default(), who.agent.as_deref().unwrap_or_default());
+        let caller: Box<str> = [user, agent, &who.client].join("\n").into();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = taken.by.get(&caller).copied().unwrap_or(0);
+        // A body that alone is more than a share still has a place when nothing else of its caller takes one.
+        let share = (self.bytes / SHARES).max(bytes);
+        let (all, own) = (taken.all.saturating_add(bytes), own.saturating_add(bytes));
+        if all > self.bytes || own > share {
+            let sentence = "too many large requests at once: send it again in a moment";
+            return Err(Reply::error(&RpcError::rate_limited(sentence, COME_BACK_MS), None, "no_room"));
         }
-        let error = RpcError::rate_limited("too many large requests at once: send it again in a moment", COME_BACK_MS);
-        Err(Reply::error(&error, None, "no_room"))
+        taken.all = all;
+        taken.by.insert(caller.clone(), own);
+        Ok(Part { held: Some((self.clone(), caller, bytes)) })
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let Some((bodies, caller, bytes)) = self.held.take() else { return };
+        let mut taken = bodies.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all = taken.all.saturating_sub(bytes);
+        let left = taken.by.get(&caller).map_or(0, |own| own.saturating_sub(bytes));
+        if left == 0 {
+            taken.by.remove(&caller);
+        } else {
+            taken.by.insert(caller, left);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ambit_model::Digest;
+
     use super::*;
+
+    const KIB: u64 = 1024;
+
+    fn who(user: &'static str) -> Who<'static> {
+        Who {
+            user: Some(user.into()),
+            agent: None,
+            client: "c".into(),
+            assurance: "cimd",
+            actors: Vec::new().into(),
+            token: Digest::of(b""),
+        }
+    }
 
     #[test]
     fn large_bodies_share_a_room_and_small_ones_need_none() {
         let bodies = Bodies::new(1024 * 1024);
-        let longest = 512 * 1024;
-        let first = bodies.part(Some(512 * 1024), longest).unwrap();
-        let second = bodies.part(None, longest).unwrap();
-        let refused = bodies.part(Some(100 * 1024), longest).unwrap_err();
+        let longest = 256 * 1024;
+        let [alice, bob, carol, dave, erin] = ["alice", "bob", "carol", "dave", "erin"].map(who);
+        let first = bodies.part(&alice, Some(256 * KIB), longest).unwrap();
+        let others = [&bob, &carol].map(|who| bodies.part(who, None, longest).unwrap());
+        let last = bodies.part(&dave, Some(200 * KIB), longest).unwrap();
+        let refused = bodies.part(&erin, Some(100 * KIB), longest).unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.note.result), (429, "no_room"));
-        assert!(bodies.part(Some(SMALL), longest).is_ok() && bodies.part(Some(0), longest).is_ok());
+        assert!(bodies.part(&erin, Some(SMALL), longest).is_ok() && bodies.part(&erin, Some(0), longest).is_ok());
         drop(first);
-        assert!(bodies.part(Some(100 * 1024), longest).is_ok());
-        drop(second);
-        assert!(bodies.part(Some(u64::MAX), longest).is_err());
+        assert!(bodies.part(&erin, Some(100 * KIB), longest).is_ok());
+        drop((others, last));
+        assert!(bodies.part(&erin, Some(u64::MAX), longest).is_err());
+        assert_eq!(bodies.taken.lock().unwrap().all, 0);
+        assert!(bodies.taken.lock().unwrap().by.is_empty());
+    }
+
+    #[test]
+    fn one_caller_does_not_fill_it() {
+        let bodies = Bodies::new(1024 * 1024);
+        let longest = 128 * 1024;
+        let (alice, bob) = (who("alice"), who("bob"));
+        let held: Vec<_> = (0..2).map(|_| bodies.part(&alice, None, longest).unwrap()).collect();
+        assert!(bodies.part(&alice, None, longest).is_err());
+        assert!(bodies.part(&bob, None, longest).is_ok());
+        drop(held);
+        assert!(bodies.part(&alice, None, longest).is_ok());
     }
 }

@@ -69,7 +69,11 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
 async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<(Bytes, Part), Reply> {
     let settings = &gateway.shared.settings;
     parse::admit(&entered.head().headers, &body, &settings.limits)?;
-    let part = gateway.shared.bodies.part(body.size_hint().exact(), settings.limits.max_body_bytes)?;
+    let part = gateway.shared.bodies.part(
+        &entered.caller().who(),
+        body.size_hint().exact(),
+        settings.limits.max_body_bytes,
+    )?;
     let mut waiting = Waiting { gateway, endpoint: entered.place().slug(), source: entered.source(), here: true };
     let read = parse::body(body, &settings.limits, settings.body_timeout).await;
     waiting.here = false;
