@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use ambit_live::deployment::Deployment;
+use ambit_live::{deployment::Deployment, revocations::Issued};
 use ambit_model::{
     Digest,
     caller::{AgentFacts, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
@@ -38,7 +38,7 @@ pub(crate) struct Verified {
     /// Outermost first.
     pub(crate) actors: Vec<String>,
     /// What revocations are compared with. Never after the moment the token was first seen here.
-    pub(crate) issued_at: Millis,
+    pub(crate) issued: Issued,
     pub(crate) expires_at: Millis,
     /// Stands for the token in the trail.
     pub(crate) token: Digest,
@@ -84,7 +84,7 @@ pub struct Caller {
 impl Caller {
     /// The one place a caller is made.
     pub(crate) fn establish(verified: Arc<Verified>, standing: &Standing<'_>, now_ms: Millis) -> Result<Self, NotNow> {
-        if let Some((_, dead)) = standing.revocations.judge(&verified.reach, verified.issued_at) {
+        if let Some((_, dead)) = standing.revocations.judge(&verified.reach, verified.issued) {
             return Err(NotNow::Dead(dead));
         }
         let facts = facts(&verified, standing.deployment).map_err(NotNow::Fault)?;
@@ -127,10 +127,10 @@ impl Caller {
         &self.verified.client.id
     }
 
-    /// When it counts as issued, for revocations: the start of the token's second, and for a foreign token the tolerance
-    /// for clocks before that.
+    /// When it counts as issued, for revocations: when the authorization behind it was asked for, however often its token
+    /// was refreshed since; for a foreign token the start of its second, and the tolerance for clocks before that.
     pub fn issued_at(&self) -> Millis {
-        self.verified.issued_at
+        self.verified.issued.at
     }
 
     /// The token's `exp`.

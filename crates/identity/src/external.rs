@@ -95,7 +95,7 @@ pub(crate) fn read(
         actors: actors.iter().map(|actor| actor.subject.to_owned()).collect(),
         // The issuer's clock may be ahead by as much as is tolerated: earlier by that, it is never after the moment the token
         // was first seen here, and a revocation ends whatever was used before it.
-        issued_at: claims.issued_at.saturating_sub(LEEWAY_MS),
+        issued: claims.issued_at.saturating_sub(LEEWAY_MS).into(),
         expires_at: claims.expires_at,
         token: record,
         reach,

@@ -39,6 +39,8 @@ pub struct TokenRequest {
     pub family: Option<String>,
     /// When the person last proved who they are.
     pub auth_time: Option<Millis>,
+    /// When the authorization was asked for; now, where nothing came before the token.
+    pub authorized_at: Millis,
 }
 
 /// What an operator asks for.
@@ -169,6 +171,7 @@ pub fn mint_for_operator(
         declined: BTreeSet::new(),
         family: None,
         auth_time: None,
+        authorized_at: now_ms,
     };
     sign(signing, endpoint, token, Some(request.operator), request.life_ms, now_ms)
 }
@@ -184,7 +187,7 @@ fn sign(
     let EndpointIssuer::Embedded { issuer } = &endpoint.issuer else {
         return Err(MintError::NotOurs(endpoint.slug.clone()));
     };
-    let TokenRequest { subject, client, toolsets, declined, family, auth_time } = request;
+    let TokenRequest { subject, client, toolsets, declined, family, auth_time, authorized_at } = request;
     let jti = signing.token_id()?;
     let token = AccessToken {
         issuer: issuer.clone(),
@@ -196,6 +199,7 @@ fn sign(
         operator,
         family,
         auth_time,
+        authorized_at,
         issued_at: now_ms,
         expires_at: now_ms + life_ms,
         id: jti.clone(),

@@ -224,6 +224,7 @@ pub fn request() -> TokenRequest {
         declined: toolsets(&["write"]),
         family: Some("f1".into()),
         auth_time: Some(T0 - 5_000),
+        authorized_at: T0 - 4_000,
     }
 }
 

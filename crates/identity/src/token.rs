@@ -12,12 +12,18 @@
 //! | `act` | RFC 8693 §4.1, outermost first: an operator who made the token, then the agent that acts for the person |
 //! | `sid` | the token family: one authorization and all its refreshes |
 //! | `iat`, `exp`, `auth_time`, `jti` | |
+//! | `authorized_ms` | when the person asked for the authorization it came of, in milliseconds: what revocations are compared with |
+//! | `login_ms` | `auth_time`, in milliseconds: the same for what ends logins |
+//!
+//! `iat` is no measure for a revocation. A refresh under way would make a token younger than the revocation that it did not
+//! know of; and within one second nobody could tell what came first.
 //!
 //! Groups are not in it. They belong to the account, and are read from the snapshot on each request, so leaving a group
 //! works at once.
 
 use std::collections::BTreeSet;
 
+use ambit_live::revocations::Issued;
 use ambit_model::{
     Digest,
     caller::{Assurance, ClientFacts, TokenScopes},
@@ -84,6 +90,8 @@ pub struct AccessToken {
     pub family: Option<String>,
     /// When the person last proved who they are.
     pub auth_time: Option<Millis>,
+    /// When the authorization it came of was asked for. Every refresh keeps it.
+    pub authorized_at: Millis,
     /// When it was issued; whole seconds count.
     pub issued_at: Millis,
     /// Until when it counts; whole seconds count.
@@ -153,7 +161,9 @@ impl AccessToken {
         }
         if let Some(at) = self.auth_time {
             put("auth_time", at.div_euclid(1000).into());
+            put("login_ms", at.into());
         }
+        put("authorized_ms", self.authorized_at.into());
         put("iat", self.issued_at.div_euclid(1000).into());
         put("exp", self.expires_at.div_euclid(1000).into());
         put("jti", self.id.as_str().into());
@@ -210,6 +220,7 @@ impl AccessToken {
         if !scope.split(' ').any(|word| word == BASELINE_SCOPE) {
             return Err(TokenFault::Malformed("scope"));
         }
+        let authorized_at = claims.millis("authorized_ms")?.ok_or(TokenFault::Missing("authorized_ms"))?;
         let declined = claims.texts("declined")?.into_iter().map(ToolsetSlug::parse).collect::<Result<_, _>>();
         Ok(Self {
             issuer: claims.required("iss")?.to_owned(),
@@ -223,7 +234,9 @@ impl AccessToken {
             declined: declined.map_err(|_| TokenFault::Malformed("declined"))?,
             operator: operator.transpose()?.map(ToOwned::to_owned),
             family: claims.text("sid")?.map(ToOwned::to_owned),
-            auth_time: claims.instant("auth_time")?,
+            auth_time: claims.millis("login_ms")?,
+            // Never later than it was issued, whatever it says.
+            authorized_at: authorized_at.min(claims.issued_at.saturating_add(999)),
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
             id: claims.required("jti")?.to_owned(),
@@ -257,7 +270,7 @@ impl AccessToken {
             declined: self.declined,
             actors: operator.iter().cloned().chain(acting).collect(),
             operator,
-            issued_at: self.issued_at,
+            issued: Issued { at: self.authorized_at, login_at: self.auth_time.unwrap_or(self.authorized_at) },
             expires_at: self.expires_at,
             token: record_digest(&self.issuer, &self.id),
             reach,

@@ -10,6 +10,33 @@ use ambit_model::{
     revocation::{Dead, Mark, Scope},
 };
 
+/// Since when a thing counts as issued. What comes of an authorization is as old as that, however often it was renewed since:
+/// otherwise a renewal that was under way, or that a node made which had not heard of a revocation, would outlive it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Issued {
+    /// When it was authorized.
+    pub at: Millis,
+    /// When the person behind it logged in. A revocation that ends logins, of a user or of all, ends what rests on one.
+    pub login_at: Millis,
+}
+
+impl From<Millis> for Issued {
+    fn from(at: Millis) -> Self {
+        Self { at, login_at: at }
+    }
+}
+
+impl Issued {
+    /// The instant that a mark of this scope is compared with.
+    fn since(self, scope: &Scope) -> Millis {
+        match scope {
+            Scope::Deployment | Scope::User(_) => self.at.min(self.login_at),
+            scope if scope.is_one_of_a_kind() => Millis::MIN,
+            _ => self.at,
+        }
+    }
+}
+
 /// All marks of one snapshot.
 #[derive(Debug, Default)]
 pub struct Revocations {
@@ -31,22 +58,22 @@ impl Revocations {
         self.generation
     }
 
-    /// Judges a thing issued at an instant against every scope it belongs to; the first dead one is the answer.
+    /// Judges a thing against every scope it belongs to; the first dead one is the answer.
     pub fn judge<'a>(
         &self,
         scopes: impl IntoIterator<Item = &'a Scope>,
-        issued_at: Millis,
+        issued: impl Into<Issued>,
     ) -> Option<(&'a Scope, Dead)> {
         if self.marks.is_empty() {
             return None;
         }
-        let since = |scope: &Scope| if scope.is_one_of_a_kind() { Millis::MIN } else { issued_at };
-        scopes
-            .into_iter()
-            .find_map(|scope| self.marks.get(scope).and_then(|mark| mark.judge(since(scope))).map(|dead| (scope, dead)))
+        let issued = issued.into();
+        scopes.into_iter().find_map(|scope| {
+            self.marks.get(scope).and_then(|mark| mark.judge(issued.since(scope))).map(|dead| (scope, dead))
+        })
     }
 
-    /// Whether a tool, or its server, is dead for a token issued at an instant. Dead means hidden.
+    /// Whether a tool, or its server, is dead for a token that was authorized at an instant. Dead means hidden.
     pub fn hides_tool(&self, id: &ToolId, issued_at: Millis) -> bool {
         self.reaches_tools
             && [Scope::Tool(id.clone()), Scope::Server(id.server.clone())]
@@ -69,14 +96,32 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ambit_model::ids::UserKey;
+    use ambit_model::ids::{ClientId, UserKey};
 
     #[test]
     fn the_dead_scope_is_named() {
         let alice = Scope::User(UserKey::local("alice").unwrap());
         let marks = Revocations::new([(alice.clone(), Mark { revoked_at: Some(10), blocked: false })], 1);
-        assert_eq!(marks.judge([&Scope::Deployment, &alice], 10), Some((&alice, Dead::Revoked)));
-        assert_eq!(marks.judge([&Scope::Deployment, &alice], 11), None);
+        assert_eq!(marks.judge([&Scope::Deployment, &alice], Issued::from(10)), Some((&alice, Dead::Revoked)));
+        assert_eq!(marks.judge([&Scope::Deployment, &alice], Issued::from(11)), None);
+    }
+
+    #[test]
+    fn an_earlier_login_ends_with_its_person_and_not_with_a_client() {
+        let alice = Scope::User(UserKey::local("alice").unwrap());
+        let client = Scope::Client(ClientId::parse("c").unwrap());
+        for (scope, login_at, at, is_dead) in [
+            (&alice, 9, 11, true),
+            (&alice, 11, 9, true),
+            (&alice, 11, 11, false),
+            (&Scope::Deployment, 9, 11, true),
+            (&client, 9, 11, false),
+            (&client, 11, 9, true),
+            (&Scope::Family("f".into()), 11, 11, true),
+        ] {
+            let marks = Revocations::new([(scope.clone(), Mark { revoked_at: Some(10), blocked: false })], 1);
+            assert_eq!(marks.judge([scope], Issued { at, login_at }).is_some(), is_dead, "{scope} {login_at} {at}");
+        }
     }
 
     #[test]

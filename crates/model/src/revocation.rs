@@ -54,10 +54,10 @@ impl Scope {
         }
     }
 
-    /// Whether it is one foreign session or one token: nothing that belongs to it is issued anew after it was revoked, so
-    /// when a thing of it says it was issued does not matter.
+    /// Whether it is one authorization, one foreign session or one token: nothing that belongs to it is issued anew after it
+    /// was revoked, so when a thing of it says it was issued does not matter.
     pub const fn is_one_of_a_kind(&self) -> bool {
-        matches!(self, Self::ForeignSession(..) | Self::ForeignToken(..))
+        matches!(self, Self::Family(_) | Self::ForeignSession(..) | Self::ForeignToken(..))
     }
 
     /// The id inside the kind, as stored. Empty for the deployment.
@@ -136,10 +136,8 @@ pub enum Dead {
 }
 
 impl Mark {
-    /// Judges a thing of this scope that was issued at an instant.
-    ///
-    /// Token times have whole seconds: a token whose second began before or at the revocation's is dead, since it may have
-    /// been issued earlier within it. `issued_at` is therefore the start of the token's second.
+    /// Judges a thing of this scope that was issued at an instant. Of a thing that was renewed it is the instant of the
+    /// authorization behind it; of one whose time is less precise, the earliest it can be.
     pub fn judge(self, issued_at: Millis) -> Option<Dead> {
         if self.blocked {
             Some(Dead::Blocked)

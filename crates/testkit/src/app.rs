@@ -262,6 +262,7 @@ impl TestApp {
             declined: BTreeSet::new(),
             family: None,
             auth_time: Some(now),
+            authorized_at: now,
         };
         Ok(mint(&self.signing, &view.endpoint, request, now)?.token)
     }

@@ -20,8 +20,9 @@ use super::{
 
 pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
     check(scope, reason, context)?;
-    let now = context.clock.now();
     let mut tx = context.store.begin().await?;
+    // Only now: what was issued while this act waited for its turn to write is reached as well.
+    let now = context.clock.now();
     let before = mark_of(&mut tx, scope).await?;
     revocations::revoke(&mut tx, scope, now, Marking { by, reason, at_ms: now }).await?;
     let ended = end_reveals(&mut tx, scope, by, now).await?;

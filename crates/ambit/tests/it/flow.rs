@@ -232,6 +232,59 @@ async fn an_operators_revocation_ends_tokens_login_and_what_is_under_way() {
     app.stop().await.unwrap();
 }
 
+/// Refreshes and the revocation wait for one another's turn to write, and a second passes meanwhile: whatever comes of it is
+/// dead once the operator is told so.
+#[tokio::test]
+async fn no_refresh_overtakes_an_operators_revocation() {
+    let clock = world::still();
+    let (app, _api) = world::with(world::at(&clock), "").await;
+    let (mut browser, application) = arrive(&app, "alice").await;
+    for scope in [["user", "alice"], ["client", &application.id], ["endpoint", "default"]] {
+        let mut connected = Vec::new();
+        for _ in 0..4 {
+            connected.push(browser.connect(&application, "alice", &["things-edit"]).await.unwrap());
+        }
+        clock.advance(1_500);
+        let turn = app.live().store().begin().await.unwrap();
+        let refreshes: Vec<_> = connected
+            .into_iter()
+            .map(|tokens| {
+                let (web, application) = (app.web().clone(), application.clone());
+                tokio::spawn(async move {
+                    let token = tokens["refresh_token"].as_str().unwrap();
+                    (application.refresh(&web, token).await.unwrap(), tokens)
+                })
+            })
+            .collect();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let release = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            clock.advance(1_500);
+            drop(turn);
+        };
+        let act = json!({"act": "revoke", "scope": scope, "reason": "laptop lost"});
+        let act: ambit::operator::Act = serde_json::from_value(act).unwrap();
+        let (revoked, ()) = tokio::join!(app.act(&act), release);
+        assert!(matches!(revoked.unwrap(), ambit::operator::socket::Answer::Done(_)), "{scope:?}");
+        for refresh in refreshes {
+            let (refreshed, before) = refresh.await.unwrap();
+            let mut dead = vec![before];
+            if refreshed.status == 200 {
+                dead.push(refreshed.json());
+            }
+            for tokens in dead {
+                let answer = caller(&app, &tokens).request(Era::Modern, "tools/list", json!({})).await.unwrap();
+                assert_eq!(answer.status, 401, "{scope:?}");
+                let refreshed =
+                    application.refresh(app.web(), tokens["refresh_token"].as_str().unwrap()).await.unwrap();
+                assert_eq!(refreshed.status, 400, "{scope:?}");
+            }
+        }
+        clock.advance(1_000);
+    }
+    app.stop().await.unwrap();
+}
+
 /// What is issued for one endpoint is nothing at another, also at the authorization server.
 #[tokio::test]
 async fn an_issuer_serves_its_own_endpoint() {

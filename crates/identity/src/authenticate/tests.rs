@@ -25,6 +25,7 @@ fn own_claims() -> Map<String, Value> {
     let claims = json!({
         "iss": OWN_ISSUER, "aud": OWN_RESOURCE, "sub": "local:alice", "sub_profile": "user", "client_id": "c1",
         "assurance": "dynamic", "scope": "mcp toolset:read", "iat": T0 / 1000, "exp": T0 / 1000 + 600, "jti": "j1",
+        "authorized_ms": T0,
     });
     claims.as_object().unwrap().clone()
 }
@@ -59,7 +60,7 @@ async fn a_minted_token_becomes_the_caller_it_was_made_for() {
     assert_eq!(facts.scopes, TokenScopes::Toolsets(toolsets(&["read"])));
     assert_eq!(facts.declined, toolsets(&["write"]));
     assert_eq!((facts.client.id.as_str(), facts.client.assurance), ("c1", Assurance::Dynamic));
-    assert_eq!((caller.issued_at(), caller.expires_at()), (T0, T0 + 10 * MINUTE));
+    assert_eq!((caller.issued_at(), caller.expires_at()), (T0 - 4_000, T0 + 10 * MINUTE));
     assert_eq!(caller.token_digest(), minted.record);
     let who = caller.who();
     assert_eq!((who.user.as_deref(), who.agent, &*who.client), (Some("local:alice"), None, "c1"));
@@ -244,6 +245,10 @@ async fn every_claim_of_our_own_tokens_is_checked() {
         (json!({ "exp": "never" }), TokenFault::Malformed("exp")),
         (json!({ "exp": 1e300 }), TokenFault::Malformed("exp")),
         (json!({ "exp": -1 }), TokenFault::Malformed("exp")),
+        (json!({ "authorized_ms": null }), TokenFault::Missing("authorized_ms")),
+        (json!({ "authorized_ms": T0.to_string() }), TokenFault::Malformed("authorized_ms")),
+        (json!({ "authorized_ms": -1 }), TokenFault::Malformed("authorized_ms")),
+        (json!({ "login_ms": 1.5 }), TokenFault::Malformed("login_ms")),
         (json!({ "iat": null }), TokenFault::Missing("iat")),
         (json!({ "nbf": "now" }), TokenFault::Malformed("nbf")),
         (json!({ "sub": null }), TokenFault::Missing("sub")),
@@ -344,8 +349,8 @@ async fn revocations_and_blocks_reach_remembered_tokens_at_the_next_call() {
         let mut room = Room::new(deployment());
         let alice = UserKey::local("alice").unwrap();
         let subject = TokenSubject::Delegated { user: alice, agent: AgentId::parse("bot").unwrap() };
-        let token = |room: &Room, now| room.mint(TokenRequest { subject: subject.clone(), ..request() }, now).token;
-        let old = token(&room, T0);
+        let asked = || TokenRequest { subject: subject.clone(), ..request() };
+        let old = room.mint(asked(), T0).token;
         let now = T0 + 5_500;
         assert!(room.at("default", &old, now).await.is_ok());
         room.mark(scope.clone(), Mark { revoked_at: Some(now), blocked: false });
@@ -353,17 +358,59 @@ async fn revocations_and_blocks_reach_remembered_tokens_at_the_next_call() {
             let revoked = room.at("default", &old, now).await.unwrap_err();
             assert_eq!((revoked, revoked.reason()), (AuthFailure::Dead(Dead::Revoked), "revoked"), "{scope}");
         }
-        let new = token(&room, now + 500);
-        assert!(room.at("default", &new, now + 500).await.is_ok(), "{scope}: a new login works");
+        // A refresh that was under way, or at a node that has not heard of it, is as old as what it refreshes.
+        let refreshed = room.mint(asked(), now + 2_000).token;
+        let late = room.at("default", &refreshed, now + 2_000).await.unwrap_err();
+        assert_eq!(late, AuthFailure::Dead(Dead::Revoked), "{scope}: refreshed");
+        // A new login counts, also in the same second. One authorization is not given anew.
+        let again = |family: &str| TokenRequest {
+            family: Some(family.to_owned()),
+            auth_time: Some(now + 1),
+            authorized_at: now + 2,
+            ..asked()
+        };
+        let new = room.mint(again("f2"), now + 3).token;
+        if let Scope::Family(_) = scope {
+            let same = room.mint(again("f1"), now + 3).token;
+            assert!(room.at("default", &same, now + 3).await.is_err());
+            assert!(room.at("default", &new, now + 3).await.is_ok());
+            continue;
+        }
+        assert!(room.at("default", &new, now + 3).await.is_ok(), "{scope}: a new login works");
         room.mark(scope.clone(), Mark { revoked_at: Some(now), blocked: true });
-        let blocked = room.at("default", &new, now + 500).await.unwrap_err();
+        let blocked = room.at("default", &new, now + 3).await.unwrap_err();
         assert_eq!(blocked, AuthFailure::Dead(Dead::Blocked), "{scope}");
-        let newest = token(&room, now + 2_000);
+        let newest = room.mint(TokenRequest { auth_time: None, authorized_at: now + 2_000, ..asked() }, now + 2_000).token;
         assert_eq!(room.at("default", &newest, now + 2_000).await.unwrap_err(), blocked, "{scope}");
         room.mark(scope.clone(), Mark { revoked_at: Some(now), blocked: false });
-        assert!(room.at("default", &new, now + 500).await.is_ok(), "{scope}: a lifted block works again");
+        assert!(room.at("default", &new, now + 3).await.is_ok(), "{scope}: a lifted block works again");
         assert!(room.at("default", &old, now).await.is_err(), "{scope}: what was revoked stays so");
     }
+}
+
+/// Who authorizes a client with a login from before, at a node that has not heard that the login is over, gets nothing by it.
+#[tokio::test]
+async fn a_token_ends_with_the_login_it_rests_on() {
+    let alice = Scope::User(UserKey::local("alice").unwrap());
+    for (scope, is_dead) in
+        [(alice, true), (Scope::Deployment, true), (Scope::Client(ClientId::parse("c1").unwrap()), false)]
+    {
+        let mut room = Room::new(deployment());
+        let asked = TokenRequest { auth_time: Some(T0), authorized_at: T0 + 2_000, ..request() };
+        let token = room.mint(asked, T0 + 2_000).token;
+        room.mark(scope.clone(), Mark { revoked_at: Some(T0 + 1_000), blocked: false });
+        assert_eq!(room.at("default", &token, T0 + 2_000).await.is_err(), is_dead, "{scope}");
+    }
+}
+
+/// The measure of revocations stands in the token, so it is held to be there and to be no later than the token.
+#[tokio::test]
+async fn a_token_is_no_younger_than_it_was_issued() {
+    let mut room = Room::new(deployment());
+    let user = Scope::User(UserKey::local("alice").unwrap());
+    room.mark(user, Mark { revoked_at: Some(T0 + 1_000), blocked: false });
+    let late = own(&room, json!({ "authorized_ms": T0 + 500_000, "jti": "j2" })).await.unwrap_err();
+    assert_eq!(late, AuthFailure::Dead(Dead::Revoked));
 }
 
 #[tokio::test]

@@ -26,7 +26,8 @@ pub(crate) struct Granted {
     pub(crate) user: UserKey,
     pub(crate) toolsets: BTreeSet<ToolsetSlug>,
     pub(crate) auth_time: Millis,
-    pub(crate) issued_at: Millis,
+    /// When the client asked for it: what a person answers later, or a code brings, is no younger.
+    pub(crate) asked_at: Millis,
     pub(crate) details: Details,
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn issue(
         user: session.user.clone(),
         toolsets: choice.ticked,
         auth_time: session.auth_time,
-        issued_at: now,
+        asked_at: pending.asked_at,
         details: Details {
             client_name: pending.client_name.clone(),
             assurance: pending.assurance,

@@ -11,7 +11,6 @@ use ambit_live::recorder::Deed;
 use ambit_model::{
     caller::UserFacts,
     ids::{Millis, ToolsetSlug},
-    revocation::Scope,
 };
 use ambit_store::{
     Tx,
@@ -26,7 +25,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    Shared,
+    Shared, authorization,
     client::prove::{self, Proved},
     code::Details,
     failure::Down,
@@ -111,14 +110,7 @@ async fn still_good(
     details: &Details,
     client: &Proved,
 ) -> Result<Result<UserFacts, Over>, Down> {
-    let scopes = [
-        Scope::Deployment,
-        Scope::Endpoint(family.endpoint.clone()),
-        Scope::User(family.user.clone()),
-        Scope::Client(family.client.clone()),
-        Scope::Family(family.id.clone()),
-    ];
-    if place.snapshot.revocations.judge(&scopes, family.created_at).is_some() {
+    if authorization::is_over(tx, family).await? {
         return Ok(Err(Over("the authorization was revoked or is blocked: log in again")));
     }
     if family.created_at + FAMILY_LIFE_MS <= server.now() {
@@ -151,6 +143,7 @@ fn access_token(
         declined: details.declined(&consented),
         family: Some(family.id.clone()),
         auth_time: Some(family.auth_time),
+        authorized_at: family.created_at,
     };
     mint(&server.signing, &place.endpoint, request, now).map_err(|error| {
         tracing::error!(%error, "an access token could not be made");

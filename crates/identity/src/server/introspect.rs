@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    Shared, authorization,
     client::prove,
     exchange::refresh_hash,
     fields::Fields,
@@ -96,7 +96,7 @@ async fn refresh_token(server: &Server, place: &Place, text: &str) -> Result<Opt
         && family.revoked_at.is_none()
         && shown.rotated_at.is_none()
         && server.now() < shown.expires_at
-        && !super::my_clients::is_dead(&place.snapshot, family)
+        && !authorization::is_dead(&place.snapshot, family)
         && person::standing(store, &place.snapshot, &family.user).await?.is_some();
     Ok(counts.then(|| {
         json!({

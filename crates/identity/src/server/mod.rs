@@ -7,6 +7,7 @@
 //! Nothing here decides what a token may do. It says which toolsets a person agreed to; grants, policy and blocks are
 //! judged on every call. No token, code or password is logged, recorded, or part of an error.
 
+mod authorization;
 mod authorize;
 mod client;
 mod code;

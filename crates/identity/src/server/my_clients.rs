@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ambit_live::{Snapshot, recorder::Deed};
-use ambit_model::{caller::Assurance, ids::ToolsetSlug, revocation::Scope};
+use ambit_model::{caller::Assurance, ids::ToolsetSlug};
 use ambit_store::{
     consents::{self, Consent, ConsentKey},
     families::{self, Family},
@@ -20,7 +20,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    Shared,
+    Shared, authorization,
     code::Details,
     consent::Line,
     csrf,
@@ -107,23 +107,11 @@ pub(crate) async fn change(
     Ok(reply::see_other("/clients"))
 }
 
-/// Whether a revocation or block reaches a family.
-pub(crate) fn is_dead(snapshot: &Snapshot, family: &Family) -> bool {
-    let scopes = [
-        Scope::Deployment,
-        Scope::Endpoint(family.endpoint.clone()),
-        Scope::User(family.user.clone()),
-        Scope::Client(family.client.clone()),
-        Scope::Family(family.id.clone()),
-    ];
-    snapshot.revocations.judge(&scopes, family.created_at).is_some()
-}
-
 /// A family that could still be refreshed. One whose details cannot be read is shown as nothing rather than as something.
 fn connected(server: &Server, snapshot: &Snapshot, family: Family) -> Option<Connected> {
     let now = server.now();
     let over = family.last_used_at + REFRESH_LIFE_MS <= now || family.created_at + FAMILY_LIFE_MS <= now;
-    if over || is_dead(snapshot, &family) {
+    if over || authorization::is_dead(snapshot, &family) {
         return None;
     }
     let details: Details = serde_json::from_str(&family.details).ok()?;

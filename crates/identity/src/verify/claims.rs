@@ -14,6 +14,9 @@ pub const LEEWAY_MS: Millis = 60_000;
 /// Most nested actors.
 pub const MAX_ACTORS: usize = 4;
 
+/// The end of the year 9999.
+const LATEST_SECOND: i64 = 253_402_300_799;
+
 /// The claims of a token whose signature held. Issuer, audience and times are checked.
 #[derive(Debug)]
 pub struct Claims {
@@ -142,12 +145,21 @@ impl Claims {
         self.members.get(name)
     }
 
+    /// An instant of our own, in milliseconds.
+    ///
+    /// # Errors
+    /// [`TokenFault::Malformed`].
+    pub fn millis(&self, name: &'static str) -> Result<Option<Millis>, TokenFault> {
+        let Some(value) = self.members.get(name) else { return Ok(None) };
+        let millis = value.as_i64().filter(|millis| (0..=LATEST_SECOND * 1000).contains(millis));
+        millis.map(Some).ok_or(TokenFault::Malformed(name))
+    }
+
     /// A NumericDate (RFC 7519 §2) as milliseconds at the start of its second.
     ///
     /// # Errors
     /// [`TokenFault::Malformed`].
     pub fn instant(&self, name: &'static str) -> Result<Option<Millis>, TokenFault> {
-        const LATEST_SECOND: i64 = 253_402_300_799; // the end of the year 9999
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let seconds = match value {
             Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole_seconds)),

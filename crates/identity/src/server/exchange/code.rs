@@ -54,8 +54,8 @@ pub(super) async fn exchange(
         toolsets: granted.toolsets.into_iter().collect(),
         details: serde_json::to_string(&granted.details).map_err(Down::from)?,
         auth_time: granted.auth_time,
-        // What was revoked since the person said yes reaches the family as well.
-        created_at: granted.issued_at,
+        // What was revoked since the client asked reaches the family as well.
+        created_at: granted.asked_at,
         last_used_at: now,
         revoked_at: None,
     };

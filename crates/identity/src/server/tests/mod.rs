@@ -17,6 +17,7 @@ mod register;
 mod revoke;
 mod routes;
 mod setup;
+mod under_way;
 
 use std::{
     collections::BTreeMap,
@@ -52,8 +53,10 @@ use axum::Router;
 use self::browser::Browser;
 use super::{ServerParts, Settings, password, router};
 use crate::{
+    authenticate::{Authenticator, Standing},
+    jwks::Jwks,
     signing::Signing,
-    testing::{T0, account, deployment, endpoint},
+    testing::{T0, account, bearer, deployment, endpoint},
 };
 
 /// The password of every account of the tests.
@@ -92,14 +95,31 @@ impl App {
         settings: Settings,
         egress: Client,
     ) -> Self {
-        let clock = Clock::manual(T0);
+        let keys = Arc::new(Keys::open(&dir.path().join("keys")).unwrap());
         let store = Store::open(store).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         for name in ["alice", "bob"] {
             accounts::create(&mut tx, &Subject::parse(name).unwrap(), Some(hashed()), T0).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let keys = Arc::new(Keys::open(&dir.path().join("keys")).unwrap());
+        Self::node(store, keys, Clock::manual(T0), dir, (deployment, settings, egress)).await
+    }
+
+    /// Another node on the same store, with the same keys and clock. It hears of nothing unless it is told to look.
+    async fn beside(&self, store: &StoreUrl) -> Self {
+        let store = Store::open(store).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let given = (world(), Settings::default(), nowhere());
+        Self::node(store, Arc::clone(self.live.keys()), self.clock.clone(), dir, given).await
+    }
+
+    async fn node(
+        store: Store,
+        keys: Arc<Keys>,
+        clock: Clock,
+        dir: tempfile::TempDir,
+        (deployment, settings, egress): (Deployment, Settings, Client),
+    ) -> Self {
         let signing = Arc::new(Signing::open(keys.directory(), T0).unwrap());
         let mut trail = ambit_trail::Settings::new(dir.path().join("trail"), "n1", "gw.example/n1");
         trail.segment_bytes = 1024 * 1024;
@@ -165,11 +185,25 @@ impl App {
     }
 
     async fn revoke(&self, scope: Scope) {
+        self.revoke_unheard(scope).await;
+        self.live.refresh().await.unwrap();
+    }
+
+    /// A revocation that requests here do not see yet.
+    async fn revoke_unheard(&self, scope: Scope) {
         let mut tx = self.live.store().begin().await.unwrap();
         let act = revocations::Act { by: "operator:test", reason: "test", at_ms: self.now() };
         revocations::revoke(&mut tx, &scope, self.now(), act).await.unwrap();
         tx.commit().await.unwrap();
-        self.live.refresh().await.unwrap();
+    }
+
+    /// Whether a call with an access token would be let in at the default endpoint.
+    async fn lets_in(&self, token: &str) -> bool {
+        let snapshot = self.live.current();
+        let authenticator = Authenticator::new(Arc::clone(&self.signing), Arc::new(Jwks::new(nowhere())));
+        let endpoint = &snapshot.deployment.endpoints[0];
+        let standing = Standing::from(&*snapshot);
+        authenticator.authenticate(&bearer(token), None, endpoint, standing, self.now()).await.is_ok()
     }
 }
 
