@@ -2,8 +2,11 @@
 
 use ambit_live::deployment::Deployment;
 use ambit_model::{
-    ids::Millis,
+    Effect,
+    grant::Reveal,
+    ids::{Millis, ServerSlug},
     revocation::{Mark, Scope},
+    toolset::{Selector, Toolset},
 };
 use ambit_store::{
     Tx, reveals,
@@ -25,15 +28,20 @@ pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &Oper
     let now = context.clock.now();
     let before = mark_of(&mut tx, scope).await?;
     revocations::revoke(&mut tx, scope, now, Marking { by, reason, at_ms: now }).await?;
-    let ended = end_reveals(&mut tx, scope, by, now).await?;
+    let ended = end_reveals(&mut tx, scope, &context.deployment(), by, now).await?;
     let after = json!({ "mark": mark_of(&mut tx, scope).await?, "reveals_ended": ended });
     let subject = scope.to_string();
     let entry =
         Entry { act: "revoke", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
     let doubt = doubt(scope, context).await;
+    let reveals = match ended {
+        0 => String::new(),
+        1 => ", 1 reveal with it".to_owned(),
+        several => format!(", {several} reveals with it"),
+    };
     Ok(Done {
-        sentence: format!("everything of {scope} issued until now is dead; a new login is possible{doubt}"),
+        sentence: format!("everything of {scope} issued until now is dead{reveals}; a new login is possible{doubt}"),
         result: json!({ "act": "revoke", "scope": subject, "revision": revision, "reveals_ended": ended }),
     })
 }
@@ -129,30 +137,46 @@ fn unknown(what: &str, name: &str, deployment: &Deployment) -> ActError {
     ActError::Refused(format!("{what} `{name}` is not declared: {there}"))
 }
 
-/// A revocation ends the reveals of its scope as well: they were issued before it.
-async fn end_reveals(tx: &mut Tx, scope: &Scope, by: &str, now: Millis) -> Result<usize, ActError> {
+/// A revocation ends the reveals of its scope as well: they were issued before it. Of a tool, a server or an endpoint these are
+/// all whose toolset reaches it.
+async fn end_reveals(
+    tx: &mut Tx,
+    scope: &Scope,
+    deployment: &Deployment,
+    by: &str,
+    now: Millis,
+) -> Result<usize, ActError> {
     let mut ended = 0;
     let live = reveals::RevealFilter { live_at: Some(now), ..reveals::RevealFilter::default() };
     for record in reveals::list(&mut *tx, &live).await? {
-        let reveal = &record.reveal;
-        let reached = match scope {
-            Scope::Deployment => true,
-            Scope::User(user) => reveal.user == *user,
-            Scope::Client(client) => reveal.client == *client,
-            Scope::Agent(agent) => reveal.agent.as_ref() == Some(agent),
-            Scope::Endpoint(_)
-            | Scope::Server(_)
-            | Scope::Tool(_)
-            | Scope::Credential(_)
-            | Scope::Family(_)
-            | Scope::ForeignSession(..)
-            | Scope::ForeignToken(..) => false,
-        };
-        if reached && reveals::end(tx, &reveal.id, by, now).await? {
+        if reaches(scope, &record.reveal, deployment) && reveals::end(tx, &record.reveal.id, by, now).await? {
             ended += 1;
         }
     }
     Ok(ended)
+}
+
+fn reaches(scope: &Scope, reveal: &Reveal, deployment: &Deployment) -> bool {
+    // A toolset that is not declared at the moment reaches nothing, and may come back.
+    let toolset = |holds: &dyn Fn(&Toolset) -> bool| deployment.toolsets.get(&reveal.toolset).is_none_or(holds);
+    let server = |slug: &ServerSlug| toolset(&|toolset| toolset.tools.iter().any(|line| is_of(line, slug)));
+    match scope {
+        Scope::Deployment => true,
+        Scope::User(user) => reveal.user == *user,
+        Scope::Client(client) => reveal.client == *client,
+        Scope::Agent(agent) => reveal.agent.as_ref() == Some(agent),
+        Scope::Tool(tool) => toolset(&|toolset| Effect::ALL.iter().any(|effect| toolset.contains(tool, *effect))),
+        Scope::Server(slug) => server(slug),
+        Scope::Endpoint(slug) => deployment.endpoint(slug).is_none_or(|endpoint| endpoint.servers.iter().any(server)),
+        Scope::Credential(_) | Scope::Family(_) | Scope::ForeignSession(..) | Scope::ForeignToken(..) => false,
+    }
+}
+
+fn is_of(line: &Selector, slug: &ServerSlug) -> bool {
+    match line {
+        Selector::Tool(tool) => tool.server == *slug,
+        Selector::Wildcard { server, .. } => server == slug,
+    }
 }
 
 async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Value, ActError> {

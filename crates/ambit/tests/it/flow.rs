@@ -232,6 +232,45 @@ async fn an_operators_revocation_ends_tokens_login_and_what_is_under_way() {
     app.stop().await.unwrap();
 }
 
+/// A client renews its tokens by itself. That is no new login: what was revoked stays away until the person connects it anew.
+#[tokio::test]
+async fn a_refresh_does_not_undo_a_revocation() {
+    let clock = world::still();
+    let (app, api) = world::with(world::at(&clock), "").await;
+    let (mut browser, application) = arrive(&app, "alice").await;
+    let refresh =
+        async |tokens: &Value| application.refresh(app.web(), tokens["refresh_token"].as_str().unwrap()).await.unwrap();
+    for (kind, id, left) in
+        [("tool", "things/create-thing", &["get-thing", "list-things"][..]), ("server", "things", &[][..])]
+    {
+        let first = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+        clock.advance(1_500);
+        world::ambit(&app, &["revoke", kind, id, "--reason", "incident"]).await;
+        let mut tokens = first;
+        for round in 0..3 {
+            let caller = caller(&app, &tokens);
+            assert_eq!(caller.list().await.unwrap(), left, "{kind} {id}, round {round}");
+            let called = caller.call("create-thing", json!({"name": "x"})).await.unwrap();
+            assert_eq!(called.json()["error"]["code"], -32602, "{kind} {id}, round {round}: {}", called.text());
+            clock.advance(60_000);
+            let next = refresh(&tokens).await;
+            assert_eq!(next.status, 200, "{}", next.text());
+            tokens = next.json();
+        }
+        let anew = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+        assert_eq!(caller(&app, &anew).list().await.unwrap().len(), 3, "{kind} {id}");
+    }
+    let first = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+    clock.advance(1_500);
+    world::ambit(&app, &["revoke", "endpoint", "default", "--reason", "incident"]).await;
+    assert_eq!(refresh(&first).await.status, 400);
+    clock.advance(1);
+    let anew = browser.connect(&application, "alice", &["things-edit"]).await.unwrap();
+    assert_eq!(caller(&app, &anew).list().await.unwrap().len(), 3);
+    assert!(api.seen().is_empty());
+    app.stop().await.unwrap();
+}
+
 /// Refreshes and the revocation wait for one another's turn to write, and a second passes meanwhile: whatever comes of it is
 /// dead once the operator is told so.
 #[tokio::test]

@@ -177,6 +177,41 @@ async fn a_revoked_login_ends_a_reveal_and_a_grant_can_be_ended_alone() {
     app.stop().await.unwrap();
 }
 
+/// A reveal was given before the revocation: of whatever it reaches, it ends too, and a new login alone does not bring it back.
+#[tokio::test]
+async fn what_is_revoked_ends_the_reveals_that_reach_it() {
+    let clock = world::still();
+    let (app, api) = world::with(world::at(&clock), MORE).await;
+    let sees = async |caller: &Caller| caller.list().await.unwrap().contains(&"delete-thing".to_owned());
+    for (kind, id, ends) in [
+        ("tool", "things/delete-thing", true),
+        ("server", "things", true),
+        ("endpoint", "default", true),
+        ("endpoint", "other", true),
+        ("client", "c", true),
+        ("user", "alice", true),
+        ("tool", "things/get-thing", false),
+        ("client", "c2", false),
+        ("user", "bob", false),
+    ] {
+        world::reveal(&app, "c").await;
+        clock.advance(1_000);
+        let before = world::person(&app, "alice", "c");
+        assert!(sees(&before).await, "before {kind} {id}");
+        clock.advance(1_000);
+        let said = ambit(&app, &["revoke", kind, id, "--reason", "incident"]).await;
+        assert_eq!(said.contains("1 reveal with it"), ends, "{kind} {id}: {said}");
+        clock.advance(1_000);
+        let after = world::person(&app, "alice", "c");
+        assert_eq!(sees(&after).await, !ends, "after {kind} {id}");
+        if ends {
+            assert_eq!(after.call("delete-thing", json!({"id": "1"})).await.unwrap().json()["error"]["code"], -32602);
+        }
+    }
+    assert!(api.seen().is_empty());
+    app.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_reveal_lasts_eight_hours_at_most_and_ends_on_time() {
     let clock = world::still();
