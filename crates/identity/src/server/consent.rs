@@ -186,8 +186,10 @@ pub(crate) async fn remembered(
     if offers.iter().any(|offer| pending.toolsets.contains(&offer.slug) && !decided(&offer.slug)) {
         return Ok(None);
     }
-    let ticked = offers.iter().map(|offer| offer.slug.clone()).filter(|slug| before.ticked.contains(slug)).collect();
-    let offered = before.ticked.iter().chain(&before.declined).cloned().collect();
+    let ticked: BTreeSet<ToolsetSlug> =
+        offers.iter().map(|offer| offer.slug.clone()).filter(|slug| before.ticked.contains(slug)).collect();
+    // What was ticked and is not held at the moment was not declined: held again, it can be asked for.
+    let offered = ticked.iter().chain(&before.declined).cloned().collect();
     let mut tx = server.live.store().begin().await?;
     let code = code::issue(server, &mut tx, pending, session, Choice { ticked, offered }).await?;
     tx.commit().await?;

@@ -3,6 +3,14 @@
 use ambit_model::revocation::Scope;
 
 use super::{App, browser::Ask, generous, nowhere, world};
+use crate::testing::T0;
+
+/// What an access token says.
+fn claims(tokens: &serde_json::Value) -> serde_json::Value {
+    let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
 
 #[tokio::test]
 async fn a_person_is_offered_what_they_hold_here_with_its_effects() {
@@ -110,10 +118,34 @@ async fn a_declined_toolset_is_in_the_token_and_not_asked_about_again() {
     let code = browser.get(&ask.url()).await.query("code").unwrap();
     let tokens = browser.exchange(&ask, &code).await.expect(200).json();
     assert_eq!(tokens["scope"], "mcp toolset:reading");
-    let claims = tokens["access_token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
-    let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, claims).unwrap();
-    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    assert_eq!(claims["declined"], serde_json::json!(["writing"]));
+    assert_eq!(claims(&tokens)["declined"], serde_json::json!(["writing"]));
+}
+
+/// A grant that runs out and is given again: what the person had ticked is not taken for declined in between.
+#[tokio::test]
+async fn a_toolset_not_held_at_the_moment_is_not_declined_by_a_remembered_yes() {
+    let mut world = world();
+    world.grants[1].expires_at = T0 + 60_000;
+    let app = App::with(world, generous(), nowhere()).await;
+    let mut browser = app.browser();
+    let ask = Ask::conf();
+    let tokens = browser.connect(&ask, "alice", &["reading", "writing"]).await;
+    assert_eq!(tokens["scope"], "mcp toolset:reading toolset:writing");
+    app.clock.advance(120_000);
+    let code = browser.get(&ask.url()).await.query("code").unwrap();
+    let tokens = browser.exchange(&ask, &code).await.expect(200).json();
+    assert_eq!(tokens["scope"], "mcp toolset:reading");
+    assert!(claims(&tokens).get("declined").is_none(), "{}", claims(&tokens));
+    // Held again, it is one silent authorization away.
+    let mut tx = app.live.store().begin().await.unwrap();
+    let mut again = super::grant("g9", "alice", "writing");
+    again.origin = ambit_model::grant::GrantOrigin::Operator;
+    ambit_store::grants::insert(&mut tx, &again, "operator:test", app.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    app.live.refresh().await.unwrap();
+    let code = browser.get(&ask.url()).await.query("code").unwrap();
+    let tokens = browser.exchange(&ask, &code).await.expect(200).json();
+    assert_eq!(tokens["scope"], "mcp toolset:reading toolset:writing");
 }
 
 #[tokio::test]
