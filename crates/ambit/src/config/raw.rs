@@ -253,9 +253,9 @@ pub struct Issuer {
     #[serde(default = "defaults::client_claims")]
     #[schemars(length(min = 1), extend("items" = {"type": "string", "format": "ambit-text"}))]
     pub client_claims: Vec<String>,
-    /// How people's tokens are told from those that a client got for itself: a claim, or `unmarked` where nothing tells them
-    /// apart or there are no others.
-    pub people: Option<People>,
+    /// How people's tokens are told from those that a client got for itself: `{ claim = "…" }` with a claim that only people's
+    /// tokens have, or `"unmarked"` where nothing tells them apart or there are no others. Nothing is assumed.
+    pub people: People,
     /// Where its groups come from. Without it nobody of this issuer is in a group.
     pub groups: Option<Groups>,
     /// What its scopes mean: `none`, or a table from its scope to an Ambit toolset.

@@ -201,8 +201,10 @@ max_reply = "1MB"
 [issuers.local]
 issuer = "https://idp.example"
 scopes = { "mcp:read" = "read" }
+people = "unmarked"
 [issuers.idp]
 issuer = "https://idp.example"
+people = { claim = "sid" }
 algorithms = ["HS256"]
 scopes = 5
 "#
@@ -218,18 +220,11 @@ fn what_should_be_looked_at_is_a_warning() {
 }
 
 #[test]
-fn whoever_maps_groups_says_how_people_are_known() {
-    let issuer = |more: &str| {
-        format!(
-            "[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n{more}groups = {{ claim = \"g\", map = {{ a = \"staff\" }} }}\n"
-        )
-    };
+fn every_issuer_says_how_people_are_known() {
+    let issuer = |more: &str| format!("[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n{more}");
+    // Whatever it is trusted with: groups, direct grants, or nothing yet.
     shown!(problems(&issuer("")));
-    assert_eq!(
-        problems(&issuer("").replace("{ a = \"staff\" }", "{}")),
-        "",
-        "without a group there is nothing to gain"
-    );
+    assert!(load_text(&issuer("groups = { claim = \"g\", map = { a = \"staff\" } }\n")).is_err());
     for (people, meant) in [
         ("\"unmarked\"", People::Unmarked),
         ("{ claim = \"sid\" }", People::Having { claim: "sid".into() }),
@@ -249,6 +244,11 @@ fn counters_are_read_where_it_is_said_and_nowhere_else() {
     assert_eq!(load_text("").unwrap().metrics, None);
     let at = |address: &str| format!("listen = \"127.0.0.1:8080\"\n[metrics]\nlisten = \"{address}\"\n");
     let resolved = load_text(&at("127.0.0.1:9464")).unwrap();
+    assert_eq!(resolved.metrics, Some(([127, 0, 0, 1], 9464).into()));
+    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    shown!([at("127.0.0.1:8080"), at("0.0.0.0:9464"), at("9464"), at("")].map(|text| problems(&text)).join("\n"));
+}
+
 #[test]
 fn what_strangers_may_name_has_a_list_of_its_own() {
     let judged = |text: &str| {
@@ -262,11 +262,6 @@ fn what_strangers_may_name_has_a_list_of_its_own() {
     let wrong = problems("[egress]\nclient_documents = [\"0.0.0.0/0\", \"10.1.0.0/8\"]\n");
     assert!(wrong.contains("`egress.client_documents[0]` `0.0.0.0/0` covers every address"), "{wrong}");
     assert!(wrong.contains("`egress.client_documents[1]` `10.1.0.0/8` has bits set behind its prefix"), "{wrong}");
-}
-
-    assert_eq!(resolved.metrics, Some(([127, 0, 0, 1], 9464).into()));
-    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
-    shown!([at("127.0.0.1:8080"), at("0.0.0.0:9464"), at("9464"), at("")].map(|text| problems(&text)).join("\n"));
 }
 
 #[test]
@@ -406,12 +401,12 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
         digest(
             "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
         ),
-    assert_ne!(digest("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), base);
         base
     );
     assert_eq!(digest("# a comment\n"), base);
     assert_ne!(digest("[operator]\nmint = true\n"), base);
     assert_ne!(digest("[egress]\nallow = [\"10.0.0.0/8\"]\n"), base);
+    assert_ne!(digest("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), base);
 }
 
 #[test]

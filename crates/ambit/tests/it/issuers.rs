@@ -49,7 +49,7 @@ impl Provider {
 
     fn config(&self, name: &str, scopes: &str) -> String {
         format!(
-            "[issuers.{name}]\nissuer = \"{0}\"\njwks_uri = \"{0}/jwks\"\nscopes = {scopes}\n[issuers.{name}.groups]\nclaim = \
+            "[issuers.{name}]\nissuer = \"{0}\"\njwks_uri = \"{0}/jwks\"\nscopes = {scopes}\npeople = \"unmarked\"\n[issuers.{name}.groups]\nclaim = \
              \"groups\"\nmap = {{ staff = \"{name}-staff\" }}\n[[endpoints]]\npath = \"/mcp/{name}\"\nservers = [\"things\"]\nissuer = \
              \"{name}\"\n",
             self.origin

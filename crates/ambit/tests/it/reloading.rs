@@ -246,7 +246,7 @@ async fn what_was_remembered_is_held_against_the_new_configuration() {
     };
     let good = format!("{}{more}", world::config(api.address));
     assert_eq!(counts().await, [3, 2, 3]);
-    let provider = "[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n";
+    let provider = "[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\npeople = \"unmarked\"\n";
     for (what, text, expected) in [
         ("a client's ceiling", format!("{good}[clients.c]\ntoolsets = [\"things-read\"]\n"), [2, 2, 2]),
         ("no agent", good.split_once("[agents.bot]").unwrap().0.to_owned(), [3, 401, 3]),

@@ -1,7 +1,7 @@
 //! Whether a person stands behind a foreign token. No specification says how an issuer marks the tokens that a client got
 //! for itself, so there are two answers: the marks that are known are refused always, and where configuration names a sign
-//! of a person, a token without it is refused too. Without such a sign an unmarked token counts as a person's; its issuer
-//! alone decides whether that is true.
+//! of a person, a token without it is refused too. Only where it says outright that people are unmarked, an unmarked token
+//! counts as a person's; its issuer alone decides whether that is true.
 
 use ambit_model::{ids::ClientId, issuer::People};
 use serde_json::Value;

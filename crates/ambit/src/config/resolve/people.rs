@@ -61,28 +61,10 @@ impl Resolving<'_> {
             other_audiences: raw.other_audiences.iter().cloned().collect(),
             subject_claim: raw.subject_claim.clone(),
             client_claims: raw.client_claims.clone(),
-            people: self.people(place, raw),
+            people: people(&raw.people),
             groups,
             scopes: self.scopes(&place.key("scopes"), &raw.scopes),
             claims: raw.claims.iter().cloned().collect(),
-        }
-    }
-
-    fn people(&mut self, place: &Place, raw: &raw::Issuer) -> People {
-        match &raw.people {
-            Some(raw::People::Word(raw::PeopleWord::Unmarked)) => People::Unmarked,
-            Some(raw::People::Sign(raw::PeopleSign { claim, value: None })) => People::Having { claim: claim.clone() },
-            Some(raw::People::Sign(raw::PeopleSign { claim, value: Some(value) })) => {
-                People::Saying { claim: claim.clone(), value: value.clone() }
-            }
-            None => {
-                if raw.groups.as_ref().is_some_and(|groups| !groups.map.is_empty()) {
-                    let message = "is not there, so a token that a client got for itself can count as a person with the \
-                                   groups it names: name a claim that only people's tokens have, or write `unmarked`";
-                    self.findings.warn(&place.key("people"), message);
-                }
-                People::Unmarked
-            }
         }
     }
 
@@ -134,6 +116,16 @@ impl Resolving<'_> {
             Some((id, Agent { owner: owner?, purpose: raw.purpose.clone(), expires_at }))
         })
         .collect()
+    }
+}
+
+fn people(raw: &raw::People) -> People {
+    match raw {
+        raw::People::Word(raw::PeopleWord::Unmarked) => People::Unmarked,
+        raw::People::Sign(raw::PeopleSign { claim, value: None }) => People::Having { claim: claim.clone() },
+        raw::People::Sign(raw::PeopleSign { claim, value: Some(value) }) => {
+            People::Saying { claim: claim.clone(), value: value.clone() }
+        }
     }
 }
 
