@@ -2,14 +2,14 @@
 //! is told when to come back, and all of it returns with the store.
 
 use ambit_store::testing::Postgres;
-use ambit_testkit::app::{Answer, TestApp, Web};
+use ambit_testkit::app::{Answer, Login, TestApp, Web};
 use ambit_trail::testing::FaultFiles;
 use http::{Request, header};
 use http_body_util::Full;
 
 use crate::{
     api::Api,
-    person::{Person, is_done},
+    person::{BOTH, Person, is_done},
     records::Records,
     world::{Ground, HOST, eventually_so, get},
 };
@@ -76,6 +76,17 @@ async fn without_the_store_reads_go_on_and_nothing_else() {
     assert!(is_done(&alice.write(0).await.unwrap()));
     let grant = ["grant", "--user", "carol", "--toolset", "things-read", "--for", "1h", "--reason", "to look"];
 
+    // One token was seen here before it was revoked, the other is shown for the first time when the store is gone.
+    let [lost, unseen] =
+        ["lost"; 2].map(|client| Person::of(&app, &Login { client, toolsets: BOTH, ..Login::default() }));
+    assert!(is_done(&lost.read(3000).await.unwrap()));
+    for args in [["revoke", "client", "lost"], ["block", "user", "carol"]] {
+        let (code, out, err) = app.ambit(&[&args[..], &["--reason", "laptop lost"]].concat()).await;
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let carol = Person::of(&app, &Login { user: "carol", toolsets: BOTH, ..Login::default() });
+    assert_eq!(lost.read(3001).await.unwrap().status, 401);
+
     let form = Form::show(&app).await;
     assert_eq!(form.send(&app).await.status, 401, "the form is a good one, the password is not");
 
@@ -92,6 +103,10 @@ async fn without_the_store_reads_go_on_and_nothing_else() {
     assert!(refused.text().contains("the store cannot be reached"), "{refused:?}");
     assert!(is_done(&alice.read(1000).await.unwrap()));
     assert_eq!(alice.list().await.unwrap().status, 200);
+    for dead in [&lost, &unseen, &carol] {
+        assert_eq!(dead.read(3002).await.unwrap().status, 401, "what was ended stays so without the store");
+        assert_eq!(dead.list().await.unwrap().status, 401);
+    }
     let ready = get(app.address(), "/readyz").await;
     assert_eq!((ready.status.as_u16(), ready.text().as_str()), (200, "reads only: the store cannot be reached\n"));
     assert_eq!(get(app.address(), "/healthz").await.status, 200);
@@ -123,8 +138,13 @@ async fn without_the_store_reads_go_on_and_nothing_else() {
         let answer = ask(&app, method, path, content_type, body).await;
         assert!(answer.status.as_u16() < 500, "{method} {path}: {answer:?}");
     }
+    let (code, out, err) = app.ambit(&["unblock", "user", "carol", "--reason", "over"]).await;
+    assert_eq!(code, 0, "{out}{err}");
     let (code, out, err) = app.ambit(&grant).await;
     assert_eq!(code, 0, "{out}{err}");
+    for dead in [&lost, &unseen] {
+        assert_eq!(dead.read(3003).await.unwrap().status, 401, "and when it is back");
+    }
 
     let refusals = Records::read(disk.clone(), &ground.trail());
     let refused: Vec<_> = refusals.of("outcome").filter(|outcome| outcome["result"] == "store_down").collect();
