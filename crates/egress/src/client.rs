@@ -165,7 +165,8 @@ impl Shared {
                 Err(Failed::Taken(error)) => return Err(diagnose(error.as_ref(), handoff)),
             }
         }
-        let mut fresh = self.connect(target, handoff).await?;
+        // Boxed, because every request would carry the room for it.
+        let mut fresh = Box::pin(self.connect(target, handoff)).await?;
         match fresh.send(request).await {
             Ok(response) => Ok((response, fresh)),
             Err(Failed::Untaken(_)) => Err(Sent::No(NotSent::Closed)),

@@ -54,8 +54,8 @@ pub(crate) enum Said {
 pub(crate) async fn call(gateway: &Gateway, mut guarded: Guarded, recorded: Recorded) -> Performed {
     let started = Instant::now();
     let (said, note) = match guarded.spend() {
-        Some(Sending::Rest(built)) => rest(gateway, &guarded, built).await,
-        // Boxed: it is large, and a call of a REST API should not carry it about.
+        // Boxed: either is large, and nothing should carry both about.
+        Some(Sending::Rest(built)) => Box::pin(rest(gateway, &guarded, built)).await,
         Some(Sending::Mcp) => Box::pin(mcp(gateway, &guarded, recorded.relay())).await,
         None => failed(&guarded, Executed::No, "there is nothing left to send", "spent"),
     };

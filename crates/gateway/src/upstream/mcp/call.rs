@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use std::sync::Arc;
+
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
@@ -94,9 +96,20 @@ async fn run(upstream: &Upstream, call: &Call<'_>) -> Result<Answer, UpstreamFai
         Attempt::Answered(answer) => return Ok(answer),
         Attempt::Unheard(why) => why,
     };
-    upstream.forget(&presented, &connection);
-    let fresh = match upstream.connected(&presented, call.deadline).await {
-        Ok(fresh) if *fresh == *connection => return Err(why),
+    Box::pin(again(upstream, &connection, &presented, (call, name), why)).await
+}
+
+/// Over a new connection, if the tool there still is the accepted one.
+async fn again(
+    upstream: &Upstream,
+    connection: &Arc<Connection>,
+    presented: &Presented,
+    (call, name): (&Call<'_>, &str),
+    why: UpstreamFailure,
+) -> Result<Answer, UpstreamFailure> {
+    upstream.forget(presented, connection);
+    let fresh = match upstream.connected(presented, call.deadline).await {
+        Ok(fresh) if *fresh == **connection => return Err(why),
         Ok(fresh) => fresh,
         // The first attempt counts if it may have come to something.
         Err(_) if why.may_have_happened() => return Err(why),
@@ -106,7 +119,7 @@ async fn run(upstream: &Upstream, call: &Call<'_>) -> Result<Answer, UpstreamFai
     if !is_still_accepted(upstream, &fresh, call, name).await? {
         return Err(UpstreamFailure::changed(&upstream.slug));
     }
-    match attempt(upstream, &fresh, &presented, call, name).await? {
+    match attempt(upstream, &fresh, presented, call, name).await? {
         Attempt::Answered(answer) => Ok(answer),
         Attempt::Unheard(why) => Err(why),
     }
@@ -159,7 +172,7 @@ async fn attempt(
             match connection.took(status, Some(&error)) {
                 Took::Not => Ok(Attempt::Unheard(failure.before_the_call())),
                 Took::NotIfOther => Ok(Attempt::Unheard(failure)),
-                Took::Perhaps if refuses_even_a_ping(&exchange, status, Some(&error)).await => {
+                Took::Perhaps if Box::pin(refuses_even_a_ping(&exchange, status, Some(&error))).await => {
                     Ok(Attempt::Unheard(failure.before_the_call()))
                 }
                 Took::Perhaps | Took::It => Err(failure),
@@ -170,7 +183,7 @@ async fn attempt(
             match connection.took(status, None) {
                 Took::Not => Ok(Attempt::Unheard(failure.before_the_call())),
                 Took::NotIfOther => Ok(Attempt::Unheard(failure)),
-                Took::Perhaps if refuses_even_a_ping(&exchange, status, None).await => {
+                Took::Perhaps if Box::pin(refuses_even_a_ping(&exchange, status, None)).await => {
                     Ok(Attempt::Unheard(failure.before_the_call()))
                 }
                 Took::Perhaps | Took::It => Err(failure),

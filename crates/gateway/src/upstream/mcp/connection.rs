@@ -125,7 +125,9 @@ impl Upstream {
         if let Some(known) = pending.get() {
             return Ok(Arc::clone(known));
         }
-        let connect = pending.get_or_try_init(|| async { self.connect(presented, deadline).await.map(Arc::new) });
+        // Boxed, because every call would carry the room for it.
+        let connect =
+            Box::pin(pending.get_or_try_init(|| async { self.connect(presented, deadline).await.map(Arc::new) }));
         match timeout_at(deadline, connect).await {
             Ok(made) => made.map(Arc::clone).map_err(UpstreamFailure::before_the_call),
             Err(_) => Err(UpstreamFailure::never_connected(&self.slug)),

@@ -79,7 +79,7 @@ impl Exchange<'_> {
         let response = self.send(Method::POST, self.headers(target), body).await?;
         let (head, body) = response.into_parts();
         if head.status != StatusCode::OK {
-            return self.read_refusal(head.status, &head.headers, body, id).await;
+            return Box::pin(self.read_refusal(head.status, &head.headers, body, id)).await;
         }
         match media(&head.headers) {
             Media::Json => {
@@ -93,7 +93,7 @@ impl Exchange<'_> {
                 }
             }
             Media::Stream => {
-                let event = self.read_stream(body, id).await?;
+                let event = Box::pin(self.read_stream(body, id)).await?;
                 // It was read once already, to tell it from everything else on the stream.
                 match answer::read(event.data.as_bytes(), id) {
                     Ok(Incoming::Result(raw)) => Ok(Told::Result(read(&head.headers, raw), event.data.len())),
