@@ -124,7 +124,11 @@ impl Report {
                 judge(row, format!("{:.2} × nginx's CPU, at most {most}", row.to_nginx), row.to_nginx <= *most);
             }
             if let Some(ratio) = row.to_base {
-                judge(row, format!("{ratio:.2} × its base, flat within {FLAT_WITHIN}"), (ratio - 1.0).abs() <= FLAT_WITHIN);
+                judge(
+                    row,
+                    format!("{ratio:.2} × its base, flat within {FLAT_WITHIN}"),
+                    (ratio - 1.0).abs() <= FLAT_WITHIN,
+                );
             }
         }
         (text, met)

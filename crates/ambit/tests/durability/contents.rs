@@ -137,7 +137,10 @@ fn hold_outcomes(events: &Events) {
     assert_eq!((&hidden["who"]["user"], &hidden["decision"]["outcome"]), (&json!("local:carol"), &json!("hidden")));
     assert_eq!((&hidden["target"]["tool"], &hidden["executed"]), (&json!("create-thing"), &json!("no")));
     assert!(absent["asked"].as_str().is_some_and(|asked| asked.starts_with("sha256:")), "{absent}");
-    assert!(absent["target"].is_null() && !absent.to_string().contains("no-such"), "what a caller types may be a secret");
+    assert!(
+        absent["target"].is_null() && !absent.to_string().contains("no-such"),
+        "what a caller types may be a secret"
+    );
     let [refused] = events.ended("bad_arguments")[..] else { panic!("arguments against the schema") };
     assert_eq!((&refused["decision"]["outcome"], &refused["executed"]), (&json!("refused"), &json!("no")));
     let counted: Vec<_> = events.0.iter().filter(|event| event["event"] == "rollup").collect();

@@ -380,7 +380,8 @@ async fn revocations_and_blocks_reach_remembered_tokens_at_the_next_call() {
         room.mark(scope.clone(), Mark { revoked_at: Some(now), blocked: true });
         let blocked = room.at("default", &new, now + 3).await.unwrap_err();
         assert_eq!(blocked, AuthFailure::Dead(Dead::Blocked), "{scope}");
-        let newest = room.mint(TokenRequest { auth_time: None, authorized_at: now + 2_000, ..asked() }, now + 2_000).token;
+        let newest =
+            room.mint(TokenRequest { auth_time: None, authorized_at: now + 2_000, ..asked() }, now + 2_000).token;
         assert_eq!(room.at("default", &newest, now + 2_000).await.unwrap_err(), blocked, "{scope}");
         room.mark(scope.clone(), Mark { revoked_at: Some(now), blocked: false });
         assert!(room.at("default", &new, now + 3).await.is_ok(), "{scope}: a lifted block works again");

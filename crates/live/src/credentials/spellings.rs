@@ -165,18 +165,15 @@ impl Spellings {
         let (mut from, mut behind) = (0, 0);
         while let Some(hit) = self.beginnings.find(Input::new(text).range(from..)) {
             // Another needle may begin alike, and a false hit may overlap a true one.
-            from = match self.longest_at(text, hit.start()) {
-                Some((end, needle)) => {
+            from = if let Some((end, needle)) = self.longest_at(text, hit.start()) {
+                found.push((escapes::whole(text, hit.start())..end, needle));
+                end
+            } else {
+                if let Some((end, needle)) = self.part_at(text, hit.start()).filter(|_| hit.start() >= behind) {
                     found.push((escapes::whole(text, hit.start())..end, needle));
-                    end
+                    behind = end;
                 }
-                None => {
-                    if let Some((end, needle)) = self.part_at(text, hit.start()).filter(|_| hit.start() >= behind) {
-                        found.push((escapes::whole(text, hit.start())..end, needle));
-                        behind = end;
-                    }
-                    hit.start() + 1
-                }
+                hit.start() + 1
             };
         }
     }
