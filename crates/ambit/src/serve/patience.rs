@@ -22,19 +22,20 @@ const BODY: Duration = Duration::from_secs(30);
 const WRITE: Duration = Duration::from_secs(30);
 
 /// The body of a request, for as long as the process is patient. One that is there at once costs nothing more.
-pub struct PatientBody {
-    inner: Incoming,
+pub struct PatientBody<B = Incoming> {
+    inner: B,
+    patience: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl PatientBody {
+impl<B> PatientBody<B> {
     /// Waits for the rest of a body.
-    pub fn new(inner: Incoming) -> Self {
-        Self { inner, waiting: None }
+    pub fn new(inner: B) -> Self {
+        Self { inner, patience: BODY, waiting: None }
     }
 }
 
-impl Body for PatientBody {
+impl<B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin> Body for PatientBody<B> {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -45,7 +46,8 @@ impl Body for PatientBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(BODY)));
+        let patience = self.patience;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(waiting.as_mut().poll(context));
         Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the body took too long").into())))
     }
@@ -126,9 +128,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, body::Bytes, http::Request, routing::post};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tower::ServiceExt as _;
 
     use super::*;
+
+    /// A body of one piece that never ends.
+    struct Stuck(Option<Bytes>);
+
+    impl Body for Stuck {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            self.0.take().map_or(Poll::Pending, |piece| Poll::Ready(Some(Ok(Frame::data(piece)))))
+        }
+    }
+
+    /// Routes that read their body by themselves, as those of the authorization server do, need not think of it.
+    #[tokio::test]
+    async fn a_form_that_does_not_come_to_its_end_is_given_up_whatever_the_route() {
+        let routes = Router::new().route("/login", post(async |_: Bytes| "read"));
+        let slow = PatientBody {
+            patience: Duration::from_millis(10),
+            ..PatientBody::new(Stuck(Some(Bytes::from_static(b"a"))))
+        };
+        let request = Request::post("/login").body(axum::body::Body::new(slow)).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 400);
+    }
 
     #[tokio::test]
     async fn a_peer_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_not() {

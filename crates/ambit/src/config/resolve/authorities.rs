@@ -71,7 +71,7 @@ mod tests {
         fs::create_dir(dir.path().join("ca.pem")).unwrap();
         assert!(error().contains("which is no file: name a PEM file"), "{}", error());
         fs::remove_dir(dir.path().join("ca.pem")).unwrap();
-        fs::File::create(dir.path().join("ca.pem")).unwrap().set_len(2 * 1024 * 1024).unwrap();
+        File::create(dir.path().join("ca.pem")).unwrap().set_len(2 * 1024 * 1024).unwrap();
         assert!(error().contains("has more than 1048576 bytes"), "{}", error());
         let pem = |text: &str| fs::write(dir.path().join("ca.pem"), text).unwrap();
         pem("not one\n");
