@@ -99,10 +99,15 @@ impl UpstreamFailure {
 
     /// Without the credential that was spent: an error of the upstream's may repeat it.
     pub(super) fn without(mut self, credential: Option<&Spendable>) -> Self {
-        for secret in credential.into_iter().flat_map(Spendable::secrets).map(Secret::expose) {
-            self.clause = redacted(&self.clause, secret);
-            self.detail = self.detail.as_deref().map(|detail| redacted(detail, secret));
-        }
+        let Some(credential) = credential else { return self };
+        let clean = |text: &str| {
+            let whole =
+                credential.spellings().redacted(text.as_bytes()).and_then(|clean| String::from_utf8(clean).ok());
+            let text = whole.unwrap_or_else(|| text.to_owned());
+            credential.secrets().iter().map(Secret::expose).fold(text, |text, secret| redacted(&text, secret))
+        };
+        self.clause = clean(&self.clause);
+        self.detail = self.detail.as_deref().map(clean);
         self
     }
 

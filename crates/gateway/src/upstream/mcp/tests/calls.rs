@@ -175,4 +175,12 @@ async fn a_credential_goes_out_and_does_not_come_back() {
         assert!(failure.to_string().ends_with("error -32000: Bearer [redacted]"), "{failure}");
         assert!(!format!("{failure:?}").contains("hunter2345"));
     }
+    // Nor in another spelling: here in base64.
+    scene.fake.instead(|heard| {
+        (heard.method() == "tools/call")
+            .then(|| Reply::error(heard, 200, -32000, "Basic aHVudGVyMjM0NQ== is not known"))
+    });
+    let failure = scene.upstreams.call(&call).await.unwrap_err();
+    assert!(failure.to_string().contains("[redacted]"), "{failure}");
+    assert!(!format!("{failure:?}").contains("aHVudGVy"), "{failure:?}");
 }
