@@ -5,6 +5,7 @@
 
 mod deployments;
 mod disk;
+mod document;
 mod process;
 mod report;
 mod requests;
@@ -53,7 +54,7 @@ struct Extent {
     warm_up_millis: u32,
 }
 
-const FULL: Extent = Extent { connections: &[16, 64, 4], rounds: 7, millis: 2000, warm_up_millis: 400 };
+const FULL: Extent = Extent { connections: &[4, 16, 64], rounds: 7, millis: 2000, warm_up_millis: 400 };
 /// Under three minutes, once everything is built.
 const QUICK: Extent = Extent { connections: &[16, 64], rounds: 5, millis: 700, warm_up_millis: 150 };
 
@@ -70,6 +71,7 @@ pub fn run(options: &[&str]) -> Result<bool> {
     setup::ensure(&setup::Need::BENCH)?;
     let build = ["build", "--profile", "dist", "--package", "ambit", "--package", "ambit-testkit", "--bins"];
     run_command(&mut cargo(&build))?;
+    let document = document::compile()?;
     let programs = root().join("target/dist");
     let folder = root().join("target/bench");
     fs::create_dir_all(&folder)?;
@@ -81,7 +83,7 @@ pub fn run(options: &[&str]) -> Result<bool> {
         rows.extend(measure(&bench, &programs.join("load"), *connections, extent)?);
     }
     drop(bench);
-    let report = report::Report { rows, fsync_p50_ms };
+    let report = report::Report { rows, fsync_p50_ms, document };
     print!("{}", report.table());
     let (verdict, met) = report.verdict();
     print!("{verdict}");

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::document::Document;
+
 /// One variant in one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
@@ -38,6 +40,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Beside which they are read.
     pub fsync_p50_ms: f64,
+    /// What the largest description took.
+    pub document: Document,
 }
 
 /// Variants whose CPU must stay flat, and against which.
@@ -47,6 +51,8 @@ const FLAT_WITHIN: f64 = 0.15;
 /// Variants with a target: at most this many times nginx's CPU.
 const TARGETS: &[(&str, f64)] =
     &[("ambit-call", 2.5), ("ambit-call-legacy", 2.5), ("ambit-call-rest", 2.5), ("ambit-call-durable", 4.0)];
+/// The largest description: at most so many seconds and megabytes.
+const DOCUMENT: (f64, f64) = (2.0, 200.0);
 /// Where targets are judged: fewer connections leave a durable record nothing to share its sync with.
 const JUDGED_AT: &[u32] = &[16, 64];
 
@@ -131,7 +137,15 @@ impl Report {
                 );
             }
         }
-        (text, met)
+        let Document { seconds, peak_mb } = self.document;
+        let good = seconds < DOCUMENT.0 && peak_mb < DOCUMENT.1;
+        let word = if good { "met   " } else { "MISSED" };
+        let (most_seconds, most_mb) = DOCUMENT;
+        let _ = writeln!(
+            text,
+            "{word} the description of GitHub compiled in {seconds:.2} s with {peak_mb:.0} MB, under {most_seconds} s and {most_mb} MB"
+        );
+        (text, met && good)
     }
 }
 
@@ -168,7 +182,8 @@ mod tests {
             ["direct", "nginx", "ambit-call-durable", "ambit-grants-10", "ambit-grants-10000"].map(String::from);
         let flat = samples(&[20.0, 20.0, 20.0]);
         let all = [samples(&[1.0; 3]), samples(&[10.0, 20.0, 10.0]), samples(durable), flat, samples(grants)];
-        Report { rows: rows(&names, &all, connections), fsync_p50_ms: 1.0 }
+        let document = Document { seconds: 0.3, peak_mb: 80.0 };
+        Report { rows: rows(&names, &all, connections), fsync_p50_ms: 1.0, document }
     }
 
     #[test]
@@ -183,6 +198,8 @@ mod tests {
         assert!(!report(64, &[50.0, 90.0, 50.0], &[20.0; 3]).verdict().1);
         assert!(report(4, &[50.0, 90.0, 50.0], &[20.0; 3]).verdict().1, "four connections are shown, not judged");
         assert!(!report(16, &[30.0; 3], &[25.0; 3]).verdict().1, "not flat");
+        let large = Document { seconds: 0.3, peak_mb: 201.0 };
+        assert!(!Report { document: large, ..report(16, &[30.0; 3], &[20.0; 3]) }.verdict().1, "too much memory");
         assert!(!report(16, &[30.0; 3], &[15.0; 3]).verdict().1, "a base that costs more is no good measure either");
     }
 
