@@ -5,6 +5,7 @@
 //! facts of one decision; the verdict over them is Cedar's: default deny, a `forbid` wins, an evaluation error denies.
 
 mod class;
+pub mod constraint;
 mod decide;
 mod explain;
 mod facts;
