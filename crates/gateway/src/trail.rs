@@ -4,7 +4,11 @@
 //! A request that is dropped on its way, because its client left or the process stops, is closed by its guard object.
 //! Refusals before anybody was identified are counted, not written one by one. No token, secret or raw argument gets here.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use ambit_identity::{authenticate::AuthFailure, caller::Caller};
 use ambit_live::{
@@ -350,25 +354,24 @@ impl Draft {
         })
     }
 
-    /// What the record is found by.
+    /// What the record is found by: shared words, so that nothing is copied for it.
     fn keys(&self) -> IndexKeys {
-        let who = self.caller.who();
         let (tool, decision) = match &self.judged {
-            Some(Judged::Tool { tool, outcome, .. }) => {
-                (Some(tool.id().to_string().into()), Some(outcome.as_str().into()))
-            }
-            Some(Judged::Absent { .. }) => (None, Some(Outcome::Hidden.as_str().into())),
+            Some(Judged::Tool { tool, outcome, .. }) => (Some(Arc::clone(tool.name())), Some(word(*outcome))),
+            Some(Judged::Absent { .. }) => (None, Some(word(Outcome::Hidden))),
             None => (None, None),
         };
-        IndexKeys {
-            subject: who.user.as_deref().map(Into::into),
-            agent: who.agent.as_deref().map(Into::into),
-            client: Some(who.client.as_ref().into()),
-            tool,
-            endpoint: Some(self.place.slug().into()),
-            decision,
-        }
+        let endpoint = self.place.view().map(|view| Arc::clone(&view.slug));
+        IndexKeys { tool, endpoint, decision, ..self.caller.found_by().clone() }
     }
+}
+
+/// The word of an outcome, shared.
+fn word(outcome: Outcome) -> Arc<str> {
+    static WORDS: LazyLock<[Arc<str>; Outcome::ALL.len()]> =
+        LazyLock::new(|| Outcome::ALL.map(|outcome| outcome.as_str().into()));
+    let place = Outcome::ALL.iter().position(|one| *one == outcome);
+    place.and_then(|place| WORDS.get(place)).map_or_else(|| outcome.as_str().into(), Arc::clone)
 }
 
 fn target(tool: &PublishedTool) -> Target<'_> {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use ambit_live::{deployment::Deployment, revocations::Issued};
+use ambit_live::{deployment::Deployment, recorder::IndexKeys, revocations::Issued};
 use ambit_model::{
     Digest,
     caller::{AgentFacts, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
@@ -77,7 +77,8 @@ pub(crate) enum NotNow {
 pub struct Caller {
     verified: Arc<Verified>,
     class: CallerClass,
-    user_text: Option<String>,
+    /// What records of the trail are found by: the person, the agent, the client.
+    found_by: IndexKeys,
     valid_until: Millis,
 }
 
@@ -90,7 +91,12 @@ impl Caller {
         let facts = facts(&verified, standing.deployment).map_err(NotNow::Fault)?;
         let agent_ends = facts.agent().map_or(Millis::MAX, |agent| agent.expires_at);
         let caller = Self {
-            user_text: facts.user().map(|user| user.key.to_string()),
+            found_by: IndexKeys {
+                subject: facts.user().map(|user| user.key.to_string().into()),
+                agent: verified.agent.as_ref().map(|agent| agent.as_str().into()),
+                client: Some(verified.client.id.as_str().into()),
+                ..IndexKeys::default()
+            },
             class: standing.judge.class(&facts),
             valid_until: verified.expires_at.saturating_add(LEEWAY_MS).min(agent_ends),
             verified,
@@ -153,10 +159,15 @@ impl Caller {
         &self.verified.actors
     }
 
+    /// What records of the trail are found by, as far as the caller says it.
+    pub fn found_by(&self) -> &IndexKeys {
+        &self.found_by
+    }
+
     /// Who, as the trail writes it down. Borrows everything.
     pub fn who(&self) -> Who<'_> {
         Who {
-            user: self.user_text.as_deref().map(Cow::Borrowed),
+            user: self.found_by.subject.as_deref().map(Cow::Borrowed),
             agent: self.verified.agent.as_ref().map(|agent| Cow::Borrowed(agent.as_str())),
             client: Cow::Borrowed(self.verified.client.id.as_str()),
             assurance: self.verified.client.assurance.as_str(),

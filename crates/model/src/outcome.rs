@@ -19,6 +19,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Hidden, Self::Allow, Self::NeedsScope, Self::NeedsApproval, Self::Refused];
+
     /// The word of the trail and of commands.
     pub const fn as_str(self) -> &'static str {
         match self {

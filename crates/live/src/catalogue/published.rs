@@ -27,6 +27,8 @@ pub struct PublishedTool {
     pub overridden: bool,
     /// What a call reaches.
     pub binding: Binding,
+    /// What records of the trail are found by: `server/tool`.
+    name: Arc<str>,
     /// The JSON of the tool in a list, after its name: `,"description":…}`.
     listing_tail: String,
     /// The schema clients are shown.
@@ -99,6 +101,7 @@ impl PublishedTool {
         let listing_tail = listing_tail(&definition, &shown_schema, effect.effect, &binding);
         Self {
             digest: definition.digest(),
+            name: definition.id.to_string().into(),
             definition,
             effect,
             overridden,
@@ -114,6 +117,11 @@ impl PublishedTool {
     /// The tool.
     pub fn id(&self) -> &ToolId {
         &self.definition.id
+    }
+
+    /// The same in one word, `server/tool`, shared.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// What a lock file would pin.

@@ -38,6 +38,8 @@ pub struct Entry {
 pub struct EndpointView {
     /// The endpoint.
     pub endpoint: Endpoint,
+    /// Its slug, shared: what records of the trail are found by.
+    pub slug: Arc<str>,
     /// Shown name → tool.
     by_shown: HashMap<Arc<str>, ToolPosition>,
     /// Tool → shown name.
@@ -99,7 +101,12 @@ impl Catalogue {
 
 impl EndpointView {
     fn build(endpoint: &Endpoint, entries: &[Entry]) -> Self {
-        let mut view = Self { endpoint: endpoint.clone(), by_shown: HashMap::new(), shown: HashMap::new() };
+        let mut view = Self {
+            endpoint: endpoint.clone(),
+            slug: endpoint.slug.as_str().into(),
+            by_shown: HashMap::new(),
+            shown: HashMap::new(),
+        };
         for (position, entry) in entries.iter().enumerate() {
             let id = entry.tool.id();
             if !endpoint.servers.contains(&id.server) {

@@ -98,7 +98,7 @@ impl UpstreamFailure {
     }
 
     /// Without the credential that was spent: an error of the upstream's may repeat it.
-    pub(super) fn without(mut self, credential: Option<&Spendable>) -> Self {
+    pub(super) fn without(self, credential: Option<&Spendable>) -> Self {
         let Some(credential) = credential else { return self };
         let clean = |text: &str| {
             let whole =
@@ -106,9 +106,8 @@ impl UpstreamFailure {
             let text = whole.unwrap_or_else(|| text.to_owned());
             credential.secrets().iter().map(Secret::expose).fold(text, |text, secret| redacted(&text, secret))
         };
-        self.clause = clean(&self.clause);
-        self.detail = self.detail.as_deref().map(clean);
-        self
+        let Self { clause, detail, .. } = self;
+        Self { clause: clean(&clause), detail: detail.as_deref().map(clean), ..self }
     }
 
     fn new(server: &ServerSlug, kind: FailureKind, may_have_happened: bool, clause: impl Into<String>) -> Self {
