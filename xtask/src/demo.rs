@@ -17,7 +17,7 @@ use crate::{
     http::{self, request},
     service::{Service, free_port},
     setup,
-    shell::{cargo, command, root, run as run_command, tee},
+    shell::{cargo, command, in_ten_months, root, run as run_command, tee},
 };
 
 /// Where Ambit listens, if nothing else does.
@@ -80,12 +80,14 @@ impl Demo {
         let (mux, mux_address, credential) = start_mux(programs, &upstreams)?;
         let (everything, everything_url) = start_everything(&upstreams)?;
         let document = root().join("examples/mux/openapi.json");
+        let granted_until = in_ten_months()?;
         let mut gateway = Gateway::prepare(programs, &folder, Some(port), &[], |listen| {
             let places = [
                 ("{listen}", listen.to_owned()),
                 ("{document}", document.display().to_string()),
                 ("{mux}", format!("http://{mux_address}")),
                 ("{everything}", everything_url.clone()),
+                ("{granted_until}", granted_until.clone()),
                 ("{secrets}", folder.join("secrets").display().to_string()),
             ];
             places.iter().fold(CONFIG.to_owned(), |text, (place, value)| text.replace(place, value))

@@ -57,6 +57,20 @@ pub fn read(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The first of the month ten months ahead, `2027-09-01`: as far as a configuration may grant, with room to spare.
+///
+/// # Errors
+/// If there is no `date`.
+pub fn in_ten_months() -> Result<String> {
+    let today = read(command("date").args(["-u", "+%Y %m"]))?;
+    let mut parts = today.split_whitespace().map(str::parse::<u32>);
+    let (Some(Ok(year)), Some(Ok(month))) = (parts.next(), parts.next()) else {
+        anyhow::bail!("`date` answered `{today}`");
+    };
+    let month = month + 9;
+    Ok(format!("{}-{:02}-01", year + month / 12, month % 12 + 1))
+}
+
 /// Runs a command, passing its output on line by line, and returns whether it succeeded and all it printed.
 pub fn tee(command: &mut Command) -> Result<(bool, String)> {
     let shown = show(command);

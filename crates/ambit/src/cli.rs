@@ -61,6 +61,8 @@ enum Command {
     Explain(commands::explain::Explain),
     /// Grant a toolset, or reveal its destructive tools for a few hours.
     Grant(commands::grant::Grant),
+    /// List grants and reveals: who, what, until when, and where it was said.
+    Grants(commands::grants::Grants),
     /// End everything of a scope issued until now; a new login is possible.
     Revoke(commands::revoke::Revoke),
     /// Refuse everything of a scope until it is lifted.
@@ -107,6 +109,7 @@ pub(crate) async fn cli_at(
         Command::Tools(command) => command.run(&mut context).await,
         Command::Explain(command) => command.run(&mut context).await,
         Command::Grant(command) => command.run(&mut context).await,
+        Command::Grants(command) => command.run(&mut context).await,
         Command::Revoke(command) => command.run(&mut context).await,
         Command::Block(command) => command.run(&mut context).await,
         Command::Unblock(command) => command.run(&mut context).await,

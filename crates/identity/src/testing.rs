@@ -86,6 +86,7 @@ pub fn deployment() -> Deployment {
         grants: Vec::new(),
         ceilings: ClientCeilings::default(),
         clients: Vec::new(),
+        roles: ambit_model::operator::Roles::default(),
         operator_may_mint: true,
         digest: Digest::of(b"one"),
     }

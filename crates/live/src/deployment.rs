@@ -9,6 +9,7 @@ use ambit_model::{
     grant::Grant,
     ids::{AgentId, EndpointSlug, GroupName, IssuerName, Millis, ServerSlug, Subject, ToolsetSlug, UserKey},
     issuer::Issuer,
+    operator::Roles,
     server::Server,
     toolset::Toolset,
 };
@@ -36,6 +37,8 @@ pub struct Deployment {
     pub ceilings: ClientCeilings,
     /// Clients registered by configuration.
     pub clients: Vec<RegisteredClient>,
+    /// Who may act on the deployment itself (`[[operator.roles]]`).
+    pub roles: Roles,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

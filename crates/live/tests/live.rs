@@ -16,6 +16,7 @@ use ambit_model::{
     Digest, Effect, Outcome,
     caller::{Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
     ceiling::{Ceiling, ClientCeilings},
+    constraints::Constraints,
     endpoint::{Endpoint, EndpointIssuer},
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
     ids::{ClientId, EndpointSlug, GrantId, ServerSlug, ToolId, ToolsetSlug, UserKey},
@@ -90,6 +91,7 @@ fn deployment(server: &Server) -> Deployment {
         grants: Vec::new(),
         ceilings: ClientCeilings { clients: BTreeMap::new(), default: Ceiling::Everything },
         clients: Vec::new(),
+        roles: ambit_model::operator::Roles::default(),
         operator_may_mint: true,
         digest: Digest::of(b"configuration"),
     }
@@ -159,10 +161,12 @@ fn grant() -> Grant {
         subject: GrantSubject::User(alice()),
         toolset: ToolsetSlug::parse("all").unwrap(),
         reason: "work".into(),
+        ticket: None,
         approved_by: None,
         starts_at: NOW - 1,
         expires_at: NOW + 1_000_000,
         origin: GrantOrigin::Operator,
+        constraints: Constraints::default(),
     }
 }
 

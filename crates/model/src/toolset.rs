@@ -24,7 +24,7 @@ pub struct Toolset {
 }
 
 /// One line of a toolset: a tool by name, or all tools of a server.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selector {
     /// `server/tool`. The only way to select a destructive tool.
@@ -52,6 +52,28 @@ impl Toolset {
 }
 
 impl Selector {
+    /// Whether some tool could be meant by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tool(one), Self::Tool(other)) => one == other,
+            (Self::Tool(tool), Self::Wildcard { server, prefix })
+            | (Self::Wildcard { server, prefix }, Self::Tool(tool)) => {
+                tool.server == *server && tool.tool.as_str().starts_with(prefix.as_str())
+            }
+            (Self::Wildcard { server, prefix }, Self::Wildcard { server: other_server, prefix: other_prefix }) => {
+                server == other_server && (prefix.starts_with(other_prefix) || other_prefix.starts_with(prefix))
+            }
+        }
+    }
+
+    /// The server whose tools it selects.
+    pub fn server(&self) -> &ServerSlug {
+        match self {
+            Self::Tool(tool) => &tool.server,
+            Self::Wildcard { server, .. } => server,
+        }
+    }
+
     fn selects(&self, id: &ToolId, effect: Effect) -> bool {
         match self {
             Self::Tool(tool) => tool == id,

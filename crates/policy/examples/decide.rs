@@ -13,6 +13,7 @@ use ambit_model::{
     Digest, Effect,
     caller::{Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
     ceiling::{Ceiling, ClientCeilings},
+    constraints::Constraints,
     grant::{Grant, GrantOrigin, GrantSubject},
     ids::{ClientId, EndpointSlug, GrantId, GroupName, ServerSlug, ToolId, ToolsetSlug, UserKey},
     tool::Acceptance,
@@ -166,10 +167,12 @@ fn deployment(grants: usize, tools: usize) -> Result<JudgeInput> {
             subject,
             toolset: ToolsetSlug::parse(&format!("set-{}", n % TOOLSETS))?,
             reason: "measured".into(),
+            ticket: None,
             approved_by: None,
             starts_at: 0,
             expires_at: i64::MAX,
             origin: GrantOrigin::Operator,
+            constraints: Constraints::default(),
         });
     }
     input.endpoints.push(EndpointFacts {

@@ -8,6 +8,7 @@ use ambit_model::{
     caller::{CallerFacts, Principal, TokenScopes},
     canonical,
     ceiling::Ceiling,
+    claim::ClaimMatch,
     grant::GrantSubject,
     ids::{GroupName, ToolsetSlug},
 };
@@ -16,6 +17,7 @@ use cedar_policy::EntityUid;
 use crate::{
     index::{GrantIndex, Index, RevealIndex, ToolsetIndex},
     slice::Frames,
+    validity::Horizon,
 };
 
 /// 128 bits of the digest over every fact a standing rule may read about a caller.
@@ -47,7 +49,7 @@ pub(crate) struct Resolved {
     pub(crate) user: Option<UserFactor>,
     /// The agent's grants, by toolset.
     pub(crate) agent: Option<Holdings<GrantIndex>>,
-    pub(crate) ceiling: Cut,
+    pub(crate) ceiling: Raised,
     pub(crate) scopes: Cut,
     /// The index the numbers in here belong to. Weak: a remembered class does not keep an old revision alive.
     home: Weak<Index>,
@@ -61,6 +63,22 @@ pub(crate) struct UserFactor {
     pub(crate) reveals: Holdings<RevealIndex>,
     /// Toolsets the person declined for this client.
     pub(crate) declined: Vec<ToolsetIndex>,
+}
+
+/// The ceiling of the client software: what configuration says, and what grants of the client add while they live.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    standing: Cut,
+    grants: Holdings<GrantIndex>,
+}
+
+impl Raised {
+    /// Whether it lets a toolset through at the instant of the horizon. Grants are asked only where configuration does not.
+    pub(crate) fn admits(&self, toolset: ToolsetIndex, index: &Index, horizon: &mut Horizon) -> bool {
+        let mut live =
+            |number| index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at));
+        self.standing.leaves(toolset) || self.grants.of(toolset).fold(false, |any, number| live(number) | any)
+    }
 }
 
 /// Something that only takes away.
@@ -81,13 +99,14 @@ impl Cut {
     }
 }
 
-/// What entitles to which toolset, sorted by toolset.
+/// What entitles to which toolset, sorted by toolset, each once.
 #[derive(Debug)]
 pub(crate) struct Holdings<T>(Vec<(ToolsetIndex, T)>);
 
 impl<T: Copy + Ord> Holdings<T> {
     fn new(mut pairs: Vec<(ToolsetIndex, T)>) -> Self {
         pairs.sort_unstable();
+        pairs.dedup();
         Self(pairs)
     }
 
@@ -113,6 +132,7 @@ impl Resolved {
         let user = facts.user().map(|user| {
             let own = GrantSubject::User(user.key.clone());
             let groups = user.groups.iter().cloned().map(GrantSubject::Group);
+            let claims = ClaimMatch::all_of(user).map(GrantSubject::Claim);
             let agent = facts.agent().map(|agent| &agent.id);
             let reveals = index.reveals_of(&user.key).iter().filter_map(|number| {
                 let reveal = index.reveal(*number)?;
@@ -120,16 +140,18 @@ impl Resolved {
                 named.then_some((index.toolset_number(&reveal.toolset)?, *number))
             });
             UserFactor {
-                grants: grants(index, std::iter::once(own).chain(groups)),
+                grants: grants(index, std::iter::once(own).chain(groups).chain(claims)),
                 reveals: Holdings::new(reveals.collect()),
                 declined: numbers(&mut facts.declined.iter()),
             }
         });
         let agent = facts.agent().map(|agent| grants(index, [GrantSubject::Agent(agent.id.clone())]));
-        let ceiling = match index.ceilings.of(&facts.client.id) {
+        let standing = match index.ceilings.of(&facts.client.id) {
             Ceiling::Everything => Cut::Nothing,
             Ceiling::Only(toolsets) => Cut::AllBut(numbers(&mut toolsets.iter())),
         };
+        let client = grants(index, [GrantSubject::Client(facts.client.id.clone())]);
+        let ceiling = Raised { standing, grants: client };
         let scopes = match &facts.scopes {
             // The issuer has no word for toolsets: the ceiling, which cuts in any case, stands in.
             TokenScopes::None => Cut::Nothing,

@@ -100,8 +100,10 @@ pub(crate) fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon
     });
     // No facts about the server: as if it had expired.
     let server_expired = index.servers.get(entry.server).is_none_or(|server| horizon.reached(server.expires_at));
-    let left = |cut: &crate::class::Cut| entry.toolsets.iter().copied().filter(|t| cut.leaves(*t)).collect();
-    Reach { user, agent, admits: left(&class.ceiling), carries: left(&class.scopes), server_expired }
+    let admits = entry.toolsets.iter().copied().filter(|toolset| class.ceiling.admits(*toolset, index, horizon));
+    let admits = admits.collect();
+    let carries = entry.toolsets.iter().copied().filter(|toolset| class.scopes.leaves(*toolset)).collect();
+    Reach { user, agent, admits, carries, server_expired }
 }
 
 /// The toolsets held by something that is live. Everything is asked, also what was declined and not only until the first

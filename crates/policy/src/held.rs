@@ -29,7 +29,9 @@ impl Judge {
         held.extend(user.reveals.toolsets().filter(|toolset| by_reveal(*toolset)));
         held.sort_unstable();
         held.dedup();
-        held.retain(|toolset| own.0.ceiling.leaves(*toolset) && user.declined.binary_search(toolset).is_err());
+        held.retain(|toolset| {
+            own.0.ceiling.admits(*toolset, index, &mut horizon) && user.declined.binary_search(toolset).is_err()
+        });
         held.into_iter().filter_map(|toolset| index.toolset(toolset)).map(|entry| entry.slug.clone()).collect()
     }
 }
@@ -41,6 +43,7 @@ mod tests {
     use ambit_model::{
         caller::{Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
         ceiling::{Ceiling, ClientCeilings},
+        constraints::Constraints,
         grant::{Grant, GrantOrigin, GrantSubject, Reveal},
         ids::{ClientId, GrantId, GroupName, UserKey},
         toolset::Toolset,
@@ -59,10 +62,12 @@ mod tests {
             subject,
             toolset: slug(toolset),
             reason: String::new(),
+            ticket: None,
             approved_by: None,
             starts_at,
             expires_at,
             origin: GrantOrigin::Config,
+            constraints: Constraints::default(),
         }
     }
 

@@ -179,7 +179,7 @@ fn grant_titles(case: &Case<'_>, grants: &Holdings<GrantIndex>) -> Vec<Title> {
         let grant = case.index.grant(number)?;
         let via = match &grant.subject {
             GrantSubject::User(_) | GrantSubject::Agent(_) => None,
-            GrantSubject::Group(_) => Some(grant.subject.clone()),
+            GrantSubject::Group(_) | GrantSubject::Claim(_) | GrantSubject::Client(_) => Some(grant.subject.clone()),
         };
         let phase = phase(case.now, grant.starts_at, grant.expires_at);
         Some(Title { toolset, phase, what: "grant", id: grant.id.clone(), via })

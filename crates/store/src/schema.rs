@@ -17,6 +17,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 3, name: "codes, families and consents", sql: AUTHORIZATION },
     Step { version: 4, name: "grants, revocations and acceptances", sql: ENTITLEMENT },
     Step { version: 5, name: "trail index", sql: TRAIL },
+    Step { version: 6, name: "grants of every origin", sql: GRANT_RECORDS },
 ];
 
 const FLEET: &str = "
@@ -222,6 +223,29 @@ create table trail_keys (
     foreign key (node, first_leaf) references trail_bundles (node, first_leaf) on delete cascade
 );
 create index trail_keys_by_value on trail_keys (kind, value, to_ms, node, first_leaf);
+";
+
+// A second table rather than columns of `grants`: an earlier version beside this one would read a constrained grant as an
+// unconstrained one, and a client's as somebody's. What it wrote is read from both.
+const GRANT_RECORDS: &str = "
+create table grant_records (
+    id text primary key,
+    subject_kind text not null check (subject_kind in ('user', 'group', 'agent', 'client', 'claim')),
+    subject text not null,
+    toolset text not null,
+    reason text not null,
+    ticket text,
+    approved_by text,
+    starts_at bigint not null,
+    expires_at bigint not null check (expires_at > starts_at and expires_at - starts_at <= 31536000000),
+    origin text not null check (origin in ('operator', 'request', 'break_glass', 'import')),
+    constraints text,
+    created_by text not null,
+    created_at bigint not null,
+    ended_by text,
+    ended_at bigint
+);
+create index grant_records_by_expiry on grant_records (expires_at);
 ";
 
 #[cfg(test)]

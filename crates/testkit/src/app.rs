@@ -37,12 +37,23 @@ use ambit_identity::{
 };
 use ambit_live::{Live, clock::Clock};
 use ambit_model::{
+    calendar::civil_from_days,
     caller::{Assurance, ClientFacts},
-    ids::{AgentId, ClientId, ToolsetSlug, UserKey},
+    ids::{AgentId, ClientId, Millis, ToolsetSlug, UserKey},
 };
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// The date that configurations of tests give to what shall outlive them. No grant may live that long, so it stands for the
+/// one 300 days ahead.
+pub const FAR: &str = "2099-01-01";
+
+/// A configuration whose far dates are as far ahead of an instant as a grant may live.
+pub fn dated(text: &str, now: Millis) -> String {
+    let (year, month, day) = civil_from_days(now / 86_400_000 + 300);
+    text.replace(FAR, &format!("{year:04}-{month:02}-{day:02}"))
+}
 
 /// How long a stop may take.
 const STOP: Duration = Duration::from_mins(1);
@@ -99,7 +110,7 @@ impl Default for Login<'_> {
 }
 
 impl TestApp {
-    /// Starts a gateway. In the text, `{url}` stands for its own address.
+    /// Starts a gateway. In the text, `{url}` stands for its own address and [`FAR`] for a date that is far.
     ///
     /// # Errors
     /// Whatever keeps `ambit serve` from starting.
@@ -116,7 +127,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let file = directory.path().join("ambit.toml");
-        let text = text.replace("{url}", &format!("http://{address}"));
+        let text = dated(&text.replace("{url}", &format!("http://{address}")), given.start.clock.now());
         std::fs::write(&file, format!("data_dir = \"data\"\n{text}"))?;
         if !given.leave_pending {
             accept_everything(&file, given.start.clock.clone()).await?;
@@ -214,7 +225,7 @@ impl TestApp {
     /// # Errors
     /// If it cannot be written.
     pub fn write_config(&self, text: &str) -> Result<()> {
-        let text = text.replace("{url}", &self.url());
+        let text = dated(&text.replace("{url}", &self.url()), self.live.clock().now());
         Ok(std::fs::write(self.config_file(), format!("data_dir = \"data\"\n{text}"))?)
     }
 

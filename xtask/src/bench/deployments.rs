@@ -19,7 +19,7 @@ use crate::{
     http,
     service::{Service, free_port},
     setup,
-    shell::command,
+    shell::{command, in_ten_months},
 };
 
 /// What a good answer to a call holds, from whichever side.
@@ -142,7 +142,9 @@ impl Deployment {
         config: Config<'_>,
         variants: &'static [(&'static str, Request)],
     ) -> Result<Self> {
-        let mut gateway = Gateway::prepare(programs, folder, None, &[], |address| config.text(address))?;
+        let granted_until = in_ten_months()?;
+        let mut gateway =
+            Gateway::prepare(programs, folder, None, &[], |address| config.text(address, &granted_until))?;
         if config.rest {
             fs::write(folder.join("openapi.json"), rest_document(config.upstream))?;
         }
@@ -163,7 +165,7 @@ struct Config<'c> {
 }
 
 impl Config<'_> {
-    fn text(&self, address: &str) -> String {
+    fn text(&self, address: &str, granted_until: &str) -> String {
         let reached = if self.rest {
             "openapi = \"openapi.json\"".to_owned()
         } else {
@@ -208,7 +210,7 @@ toolsets = ["*"]
 user = "bench"
 toolset = "all"
 reason = "to be measured"
-expires = "2099-01-01"
+expires = "{granted_until}"
 "#,
             reads = self.reads
         );
@@ -216,7 +218,7 @@ expires = "2099-01-01"
             let _ = write!(
                 text,
                 "\n[accounts.other-{number}]\n\n[[grants]]\nuser = \"other-{number}\"\ntoolset = \"all\"\n\
-                 reason = \"to be many\"\nexpires = \"2099-01-01\"\n"
+                 reason = \"to be many\"\nexpires = \"{granted_until}\"\n"
             );
         }
         text

@@ -1,46 +1,54 @@
 //! `ambit grant`: who holds which toolset from now on, or sees its destructive tools for a few hours.
 
+use ambit_live::deployment::Deployment;
 use ambit_model::{
+    claim::ClaimMatch,
     grant::GrantSubject,
-    ids::{AgentId, ClientId, GroupName, Millis, ToolsetSlug, UserKey},
+    ids::{AgentId, ClientId, GroupName, IssuerName, Millis, ToolsetSlug, UserKey},
 };
-use clap::{ArgGroup, Args};
+use clap::Args;
 
 use super::{Context, Ended, Failure, operate};
 use crate::{config::quantity, operator::Act};
 
-/// Grant a toolset, or reveal its destructive tools for a few hours.
+/// Grant a toolset, or reveal its destructive tools for a few hours. `ambit revoke grant ID` ends it early.
 #[derive(Args, Debug)]
 #[command(
-    group = ArgGroup::new("length").args(["life", "until"]).required(true),
     after_help = "Examples:\n  ambit grant --group analysts --toolset video-read --for 90d --reason \"quarterly report\"\n  \
+                  ambit grant --claim org_id=acme --toolset acme-read --until 2027-06-30 --ticket CHG-7 --reason \"contract 7\"\n  \
                   ambit grant --reveal --user alice --client https://claude.ai/oauth/client.json --toolset video-cleanup \
                   --for 2h --reason \"remove test uploads\""
 )]
 pub struct Grant {
     /// Reveal the toolset's destructive tools to one user in one client, for at most 8 hours.
-    #[arg(long, requires_all = ["user", "client"])]
+    #[arg(long, requires_all = ["user", "client", "life"])]
     reveal: bool,
     /// The user: a local account, or `issuer:subject`.
     #[arg(long, value_parser = UserKey::parse)]
     user: Option<UserKey>,
     /// The Ambit group.
-    #[arg(long, conflicts_with_all = ["user", "agent", "reveal"])]
+    #[arg(long, conflicts_with = "reveal")]
     group: Option<GroupName>,
     /// The agent; with `--reveal`, the agent the user acts through.
     #[arg(long)]
     agent: Option<AgentId>,
-    /// The client software, by its client id.
-    #[arg(long, requires = "reveal")]
+    /// The client software, by its client id: with `--reveal` where the tools are seen, otherwise whose ceiling is raised.
+    #[arg(long)]
     client: Option<ClientId>,
+    /// Everybody whose token carries a claim of this value.
+    #[arg(long, value_name = "CLAIM=VALUE", conflicts_with = "reveal")]
+    claim: Option<String>,
+    /// The issuer that vouches for the claim; the only one whose `claims` name it, if absent.
+    #[arg(long, requires = "claim")]
+    issuer: Option<IssuerName>,
     /// The toolset.
     #[arg(long)]
     toolset: ToolsetSlug,
-    /// How long it counts, such as `2h` or `90d`.
+    /// How long it counts, such as `2h` or `90d`; 90 days if neither this nor `--until` is given, at most 365.
     #[arg(long = "for", value_name = "DURATION", value_parser = life)]
     life: Option<Millis>,
     /// When it stops counting, such as `2027-06-30`.
-    #[arg(long, value_name = "DATE", conflicts_with = "reveal", value_parser = instant)]
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["reveal", "life"], value_parser = instant)]
     until: Option<Millis>,
     /// When it begins to count; now if absent.
     #[arg(long, value_name = "DATE", conflicts_with = "reveal", value_parser = instant)]
@@ -48,6 +56,9 @@ pub struct Grant {
     /// Why.
     #[arg(long)]
     reason: String,
+    /// The ticket or change it belongs to, in another system.
+    #[arg(long, conflicts_with = "reveal")]
+    ticket: Option<String>,
     /// Who said yes.
     #[arg(long, value_name = "WHO")]
     approved_by: Option<String>,
@@ -56,13 +67,14 @@ pub struct Grant {
 impl Grant {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Ended {
         let now = context.clock.now();
-        let act = self.into_act(now)?;
-        operate::run(act, context).await
+        let resolved = context.resolved()?;
+        let act = self.into_act(now, &resolved.deployment)?;
+        operate::run_on(act, &resolved, context).await
     }
 
-    fn into_act(self, now: Millis) -> Result<Act, Failure> {
-        let Self { reveal, user, group, agent, client, toolset, life, until, from, reason, approved_by } = self;
-        if reveal {
+    fn into_act(self, now: Millis, deployment: &Deployment) -> Result<Act, Failure> {
+        let Self { user, agent, client, toolset, life, until, from, reason, approved_by, .. } = self;
+        if self.reveal {
             let (Some(user), Some(client), Some(life_ms)) = (user, client, life) else {
                 return Err(Failure::Usage(
                     "a reveal names a user, a client and a length: `--user --client --for`".into(),
@@ -70,21 +82,69 @@ impl Grant {
             };
             return Ok(Act::Reveal { user, client, agent, toolset, reason, approved_by, life_ms });
         }
-        let subject = match (user, group, agent) {
-            (Some(user), None, None) => GrantSubject::User(user),
-            (None, Some(group), None) => GrantSubject::Group(group),
-            (None, None, Some(agent)) => GrantSubject::Agent(agent),
-            _ => {
-                return Err(Failure::Usage(
-                    "name who holds the grant: exactly one of `--user`, `--group` and `--agent`".into(),
-                ));
-            }
-        };
+        let holder = Holder { user, group: self.group, agent, client, claim: self.claim, issuer: self.issuer };
+        let subject = holder.subject(deployment)?.ok_or_else(|| {
+            Failure::Usage("name who holds the grant: `--user`, `--group`, `--agent`, `--client` or `--claim`".into())
+        })?;
         let begins = from.unwrap_or(now);
         let expires_at = until.or_else(|| life.and_then(|life| begins.checked_add(life)));
-        let expires_at = expires_at.ok_or_else(|| Failure::Usage("give a length: `--for` or `--until`".into()))?;
-        Ok(Act::Grant { subject, toolset, reason, approved_by, starts_at: from, expires_at })
+        let ticket = self.ticket;
+        Ok(Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at: from, expires_at })
     }
+}
+
+/// Who holds a grant, as the command line names it.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) user: Option<UserKey>,
+    pub(crate) group: Option<GroupName>,
+    pub(crate) agent: Option<AgentId>,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) claim: Option<String>,
+    pub(crate) issuer: Option<IssuerName>,
+}
+
+impl Holder {
+    /// The one that was named, if one was.
+    pub(crate) fn subject(self, deployment: &Deployment) -> Result<Option<GrantSubject>, Failure> {
+        let claim = self.claim.as_deref().map(|text| claim(text, self.issuer.as_ref(), deployment)).transpose()?;
+        let named = [
+            self.user.map(GrantSubject::User),
+            self.group.map(GrantSubject::Group),
+            self.agent.map(GrantSubject::Agent),
+            self.client.map(GrantSubject::Client),
+            claim.map(GrantSubject::Claim),
+        ];
+        let mut named = named.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (one, None) => Ok(one),
+            (_, Some(_)) => {
+                Err(Failure::Usage("name one holder: `--user`, `--group`, `--agent`, `--client` or `--claim`".into()))
+            }
+        }
+    }
+}
+
+fn claim(text: &str, issuer: Option<&IssuerName>, deployment: &Deployment) -> Result<ClaimMatch, Failure> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| Failure::Usage(format!("`{text}` is no claim: write `CLAIM=VALUE`")))?;
+    let reading: Vec<_> =
+        deployment.issuers.values().filter(|issuer| issuer.claims.contains(name)).map(|issuer| &issuer.name).collect();
+    let issuer = match (issuer, reading.as_slice()) {
+        (Some(named), _) => named,
+        (None, [only]) => *only,
+        (None, []) => {
+            return Err(Failure::Usage(format!("claim `{name}` is read of no issuer: add it to the `claims` of one")));
+        }
+        (None, several) => {
+            let several: Vec<_> = several.iter().map(|name| format!("`{name}`")).collect();
+            let several = several.join(", ");
+            return Err(Failure::Usage(format!(
+                "several issuers have claim `{name}`: name one with `--issuer`: {several}"
+            )));
+        }
+    };
+    ClaimMatch::new(issuer.clone(), name, value).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// Reads a length in milliseconds.

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod check;
 pub mod explain;
 pub mod grant;
+pub mod grants;
 mod operate;
 mod render;
 pub mod revoke;

@@ -17,7 +17,12 @@ use crate::{
 /// Performs an act and prints what it came to.
 pub(super) async fn run(act: Act, context: &mut Context<'_>) -> Ended {
     let resolved = context.resolved()?;
-    let done = act_on(act, &resolved, &[], context).await?;
+    run_on(act, &resolved, context).await
+}
+
+/// The same under a configuration that was read already.
+pub(super) async fn run_on(act: Act, resolved: &Resolved, context: &mut Context<'_>) -> Ended {
+    let done = act_on(act, resolved, &[], context).await?;
     context.print(&done.result, &done.sentence)?;
     Ok(DONE)
 }

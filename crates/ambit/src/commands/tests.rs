@@ -37,7 +37,7 @@ expires = 2028-12-31
 group = "staff"
 toolset = "look"
 reason = "r"
-expires = 2028-12-31
+expires = 2027-11-01
 [clients.default]
 toolsets = ["*"]
 [operator]
@@ -260,7 +260,7 @@ async fn grants_reveals_and_blocks_change_what_is_shown() {
         "grant --reveal --user bob --toolset clear --for 1h --reason r",
         "grant --user bob --group staff --toolset look --for 1h --reason r",
         "grant --toolset look --for 1h --reason r",
-        "grant --user bob --toolset look --reason r",
+        "grant --reveal --user bob --client app --toolset clear --reason r",
         "grant --user bob --toolset look --for soon --reason r",
         "grant --user bob --client app --toolset look --for 1h --reason r",
         "grant --reveal --user bob --client app --toolset clear --until 2027-01-01 --reason r",
@@ -535,4 +535,53 @@ fn a_cause_is_said_once() {
         anyhow::Error::from(cause).context("cannot read `x`: the disk is gone").context("the trail does not open");
     let failure = crate::commands::Failure::with_causes(error);
     assert_eq!(failure.to_string(), "the trail does not open: cannot read `x`: the disk is gone");
+}
+
+#[tokio::test]
+async fn grants_are_listed_with_who_what_and_until_when() {
+    let desk = Desk::new(CONFIG);
+    let made = desk.done("grant --user alice --toolset look --reason r --ticket CHG-7 --for 10d --json").await.json();
+    let client = desk.done("grant --client https://app.example/c.json --toolset clear --reason r --json").await.json();
+    desk.done("grant --reveal --user alice --client app --toolset clear --reason r --for 1h").await;
+    let over = desk.done("grant --agent bot --toolset look --reason r --for 1h --json").await.json();
+    desk.done(&format!("revoke grant {} --reason enough", over["id"].as_str().unwrap())).await;
+    let lines = desk.done("grants --json").await.json();
+    let shown: Vec<_> = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| {
+            ["kind", "holder", "toolset", "state", "expires", "origin"]
+                .map(|key| line[key].as_str().unwrap())
+                .join(" | ")
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "reveal | user local:alice in client app | clear | live | 2026-11-25T01:00:00Z | operator",
+            "grant | user local:alice | look | ends-soon | 2026-12-05T00:00:00Z | operator",
+            "grant | client https://app.example/c.json | clear | live | 2027-02-23T00:00:00Z | operator",
+            "grant | group staff | look | live | 2027-11-01T00:00:00Z | config",
+        ]
+    );
+    assert_eq!((&lines[1]["ticket"], &lines[1]["id"]), (&json!("CHG-7"), &made["id"]));
+    assert_eq!(client["expires_at"], "2027-02-23T00:00:00Z", "90 days if nothing is said");
+    let all = desk.done("grants --all --agent bot").await.out;
+    assert!(all.contains("ended") && all.contains("1 grant"), "{all}");
+    assert!(desk.done("grants --user bob").await.out.contains("nobody holds"));
+
+    let declared = lines[3]["id"].as_str().unwrap();
+    let refused = desk.run(&format!("revoke grant {declared} --reason r")).await;
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("stands in the configuration"), "{}", refused.err);
+    let too_long = desk.run("grant --user alice --toolset look --reason r --for 366d").await;
+    assert!(too_long.code == 1 && too_long.err.contains("at most 365 days"), "{}", too_long.err);
+    for line in [
+        "grant --toolset look --reason r",
+        "grant --user alice --group staff --toolset look --reason r",
+        "grant --claim org=x --toolset look --reason r",
+    ] {
+        assert_eq!(desk.run(line).await.code, 2, "{line}");
+    }
 }

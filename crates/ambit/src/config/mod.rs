@@ -29,6 +29,8 @@ mod tree;
 
 pub use problem::{ConfigErrors, Problem, Severity};
 
+pub(crate) use resolve::grants::ENDS_SOON_MS;
+
 use place::Place;
 use problem::Findings;
 use tree::Node;

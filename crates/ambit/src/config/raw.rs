@@ -11,6 +11,10 @@ use serde::Deserialize;
 
 use ambit_model::Effect;
 
+mod grants;
+
+pub use grants::{Claim, Grant, Role, RoleHolder};
+
 /// The configuration of an Ambit deployment.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
@@ -395,36 +399,6 @@ pub struct Toolset {
     pub effects: Vec<Effect>,
 }
 
-/// A standing grant. Exactly one of `user`, `group` and `agent` holds it.
-#[derive(Deserialize, JsonSchema, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// A user: a local account, or `issuer:subject`.
-    #[schemars(extend("format" = "ambit-user"))]
-    pub user: Option<String>,
-    /// An Ambit group.
-    #[schemars(extend("format" = "ambit-slug"))]
-    pub group: Option<String>,
-    /// An agent.
-    #[schemars(extend("format" = "ambit-slug"))]
-    pub agent: Option<String>,
-    /// The slug of the toolset that is granted.
-    #[schemars(extend("format" = "ambit-slug"))]
-    pub toolset: String,
-    /// Why, in a sentence.
-    #[schemars(extend("format" = "ambit-text"))]
-    pub reason: String,
-    /// Who said yes.
-    #[schemars(extend("format" = "ambit-text"))]
-    pub approved_by: Option<String>,
-    /// When it begins to count. At once if absent.
-    #[schemars(extend("format" = "ambit-instant"))]
-    pub starts: Option<String>,
-    /// When it stops counting: a date such as `2027-06-30` (00:00 UTC) or a date and time.
-    #[schemars(extend("format" = "ambit-instant"))]
-    pub expires: String,
-}
-
 /// Client software: its ceiling, and for a client that is registered here its credentials.
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
@@ -454,6 +428,9 @@ pub struct Operator {
     /// Whether `ambit token` may mint access tokens, of at most 15 minutes, for declared accounts.
     #[serde(default)]
     pub mint: bool,
+    /// Who may do what at the operator socket. If nobody is named, the user the server runs as may do everything.
+    #[serde(default)]
+    pub roles: Vec<RoleHolder>,
 }
 
 /// The trail.

@@ -72,7 +72,7 @@ fn every_missing_field_of_a_server_is_named_at_once() {
 fn unknown_keys_get_a_suggestion() {
     shown!(problems(&with_server(
         "ownr = \"x\"\n[[endpoint]]\npath = \"/mcp\"\n[accounts.alice]\ncolour = \"red\"\n[[grants]]\nreveal = true\nuser = \
-         \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2028-01-01\n[toolsets.t]\ntools = [\"mux/*\"]\n"
+         \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2027-11-01\n[toolsets.t]\ntools = [\"mux/*\"]\n"
     )));
 }
 
@@ -152,12 +152,12 @@ user = "alice"
 group = "staff"
 toolset = "reed"
 reason = "r"
-expires = 2028-01-01
+expires = 2027-11-01
 [[grants]]
 user = "okta:1234"
 toolset = "read"
 reason = "r"
-expires = 2028-01-01
+expires = 2027-11-01
 [[grants]]
 group = "stuff"
 toolset = "read"
@@ -346,7 +346,7 @@ effects = ["read"]
 group = "video"
 toolset = "read"
 reason = "r"
-expires = 2028-01-01
+expires = 2027-11-01
 [clients.default]
 toolsets = []
 [clients.app]
@@ -475,4 +475,77 @@ proptest::proptest! {
             proptest::prop_assert!(!errors.0.is_empty());
         }
     }
+}
+
+#[test]
+fn a_grant_has_an_end_within_a_year() {
+    let grant = |times: &str| format!("[[grants]]\nuser = \"alice\"\ntoolset = \"t\"\nreason = \"r\"\n{times}\n");
+    let all = [
+        "expires = 2099-01-01",
+        "expires = 2027-11-26",
+        "starts = 2026-12-01\nexpires = 2027-12-02",
+        "starts = 2020-01-01",
+        "",
+        "expires = 2026-12-05",
+    ];
+    let text = all.iter().map(|times| grant(times)).collect::<String>();
+    shown!(problems(&with_server(&format!("[toolsets.t]\ntools = [\"mux/*\"]\n[accounts.alice]\n{text}"))));
+    let good = "starts = 2026-12-01\nticket = \"CHG-1\"";
+    let resolved =
+        load_text(&with_server(&format!("[toolsets.t]\ntools = [\"mux/*\"]\n[accounts.alice]\n{}", grant(good))))
+            .unwrap();
+    let [one] = resolved.deployment.grants.as_slice() else { panic!("one grant") };
+    assert_eq!(one.expires_at - one.starts_at, ambit_model::grant::DEFAULT_GRANT_MS);
+    assert_eq!(one.ticket.as_deref(), Some("CHG-1"));
+}
+
+#[test]
+fn a_claim_grants_only_where_its_issuer_is_read() {
+    let issuer = |name: &str, claims: &str| {
+        format!(
+            "[issuers.{name}]\nissuer = \"https://{name}.example\"\nscopes = \"none\"\npeople = \"unmarked\"\nclaims = {claims}\n"
+        )
+    };
+    let grant =
+        |claim: &str| format!("[[grants]]\nclaim = {claim}\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2027-11-01\n");
+    let text = |claims: &[&str]| {
+        let grants = claims.iter().map(|claim| grant(claim)).collect::<String>();
+        let issuers = issuer("a", "[\"org_id\", \"team\", \"email\"]") + &issuer("b", "[\"org_id\"]");
+        with_server(&format!("[toolsets.t]\ntools = [\"mux/*\"]\n{issuers}{grants}"))
+    };
+    shown!(problems(&text(&[
+        "{ name = \"org_id\", value = \"acme\" }",
+        "{ name = \"tenant\", value = \"acme\" }",
+        "{ issuer = \"b\", name = \"team\", value = \"x\" }",
+        "{ issuer = \"c\", name = \"team\", value = \"x\" }",
+        "{ issuer = \"a\", name = \"email\", value = \"a@acme.example\" }",
+    ])));
+    let resolved = load_text(&text(&[
+        "{ issuer = \"b\", name = \"org_id\", value = \"acme\" }",
+        "{ name = \"team\", value = \"x\" }",
+    ]));
+    let holders: Vec<_> = resolved.unwrap().deployment.grants.iter().map(|grant| grant.subject.to_string()).collect();
+    assert_eq!(holders, ["claim b:org_id=acme", "claim a:team=x"]);
+}
+
+#[test]
+fn roles_name_somebody_and_owners_own_something() {
+    shown!(problems(&with_server(
+        r#"[accounts.jana]
+[[operator.roles]]
+roles = ["admin"]
+[[operator.roles]]
+os_user = "jana"
+person = "jane"
+roles = ["owner", "boss"]
+[[operator.roles]]
+os_user = "jana"
+roles = []
+servers = ["mux"]
+[[operator.roles]]
+person = "jana"
+roles = ["owner"]
+servers = ["mxu"]
+"#
+    )));
 }

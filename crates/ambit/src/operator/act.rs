@@ -23,12 +23,14 @@ pub enum Act {
         toolset: ToolsetSlug,
         /// Why.
         reason: String,
+        /// The ticket or change it belongs to.
+        ticket: Option<String>,
         /// Who said yes.
         approved_by: Option<String>,
         /// When it begins to count; now if absent.
         starts_at: Option<Millis>,
-        /// When it stops counting.
-        expires_at: Millis,
+        /// When it stops counting, at most 365 days after it begins; 90 days after if absent.
+        expires_at: Option<Millis>,
     },
     /// Makes a reveal.
     Reveal {
@@ -100,6 +102,40 @@ pub enum Act {
     },
     /// Reads configuration and lock file again.
     Reload {},
+}
+
+impl Act {
+    /// The word of the act.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Grant { .. } => "grant",
+            Self::Reveal { .. } => "reveal",
+            Self::End { .. } => "end",
+            Self::Revoke { .. } => "revoke",
+            Self::Block { .. } => "block",
+            Self::Unblock { .. } => "unblock",
+            Self::Token { .. } => "token",
+            Self::AccountLink { .. } => "account_link",
+            Self::Accept { .. } => "accept",
+            Self::Reload {} => "reload",
+        }
+    }
+
+    /// To whom or what it is done.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Grant { subject, .. } => subject.to_string(),
+            Self::Reveal { user, .. } | Self::Token { user, .. } => format!("user {user}"),
+            Self::End { id, .. } => format!("grant {id}"),
+            Self::Revoke { scope, .. } | Self::Block { scope, .. } | Self::Unblock { scope, .. } => scope.0.to_string(),
+            Self::AccountLink { account } => format!("account {account}"),
+            Self::Accept { tools } => match tools.as_slice() {
+                [one] => format!("tool {}", one.tool),
+                several => format!("{} tools", several.len()),
+            },
+            Self::Reload {} => "deployment".to_owned(),
+        }
+    }
 }
 
 /// A scope as it travels: kind and id.

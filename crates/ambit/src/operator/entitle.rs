@@ -2,7 +2,9 @@
 
 use ambit_live::deployment::Deployment;
 use ambit_model::{
-    grant::{Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
+    claim::ClaimMatch,
+    constraints::Constraints,
+    grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, IssuerName, Millis, ToolsetSlug, UserKey},
 };
 use ambit_store::{grants, reveals};
@@ -21,9 +23,10 @@ pub(super) struct GrantWish {
     pub(super) subject: GrantSubject,
     pub(super) toolset: ToolsetSlug,
     pub(super) reason: String,
+    pub(super) ticket: Option<String>,
     pub(super) approved_by: Option<String>,
     pub(super) starts_at: Option<Millis>,
-    pub(super) expires_at: Millis,
+    pub(super) expires_at: Option<Millis>,
 }
 
 /// What a reveal shall be.
@@ -43,13 +46,19 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
     match &wish.subject {
         GrantSubject::User(user) => known_user(&deployment, user)?,
         GrantSubject::Agent(agent) => known_agent(&deployment, agent)?,
-        // A group is a word of the configuration's mappings; it may have no member yet.
-        GrantSubject::Group(_) => {}
+        GrantSubject::Claim(claim) => known_claim(&deployment, claim)?,
+        // A group is a word of the configuration's mappings, and a client may come tomorrow: either may be nobody yet.
+        GrantSubject::Group(_) | GrantSubject::Client(_) => {}
     }
     with_reason(&wish.reason)?;
+    if let Some(ticket) = &wish.ticket {
+        one_line(ticket, 200)
+            .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
+    }
     let now = context.clock.now();
     let starts_at = wish.starts_at.unwrap_or(now);
-    if wish.expires_at <= starts_at || wish.expires_at <= now {
+    let expires_at = wish.expires_at.unwrap_or_else(|| starts_at.saturating_add(DEFAULT_GRANT_MS));
+    if expires_at <= starts_at || expires_at <= now {
         return Err(ActError::Refused(
             "the grant would end before it begins: give a later `--until`, or `--for`".into(),
         ));
@@ -59,11 +68,16 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
         subject: wish.subject,
         toolset: wish.toolset,
         reason: wish.reason,
+        ticket: wish.ticket,
         approved_by: wish.approved_by,
         starts_at,
-        expires_at: wish.expires_at,
+        expires_at,
         origin: GrantOrigin::Operator,
+        constraints: Constraints::default(),
     };
+    let grant = grant.checked().map_err(|error| {
+        ActError::Refused(format!("{error}: give an earlier `--until`, or a shorter `--for`, and renew it in time"))
+    })?;
     let mut tx = context.store.begin().await?;
     grants::insert(&mut tx, &grant, by, now).await?;
     let subject = grant.subject.to_string();
@@ -77,7 +91,12 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
     let revision = settle(tx, entry, by, context).await?;
     Ok(Done {
         sentence: format!(
-            "{subject} holds toolset {} until {} ({})",
+            "{subject} {} toolset {} until {} ({})",
+            match grant.subject {
+                GrantSubject::Client(_) => "may carry",
+                GrantSubject::User(_) | GrantSubject::Group(_) | GrantSubject::Agent(_) | GrantSubject::Claim(_) =>
+                    "holds",
+            },
             grant.toolset,
             instant_text(grant.expires_at),
             grant.id
@@ -89,6 +108,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
             "toolset": grant.toolset,
             "starts_at": instant_text(grant.starts_at),
             "expires_at": instant_text(grant.expires_at),
+            "ticket": grant.ticket,
             "revision": revision,
         }),
     })
@@ -164,7 +184,8 @@ pub(super) async fn end(id: &GrantId, reason: &str, by: &str, context: &Operator
         return Err(ActError::Refused(format!("there is no grant or reveal `{id}`, or it was ended before")));
     };
     let subject = format!("grant {id}");
-    let entry = Entry { act, subject: &subject, before, after: None, reason: Some(reason) };
+    let after = Some(json!({ "ended_at": now }));
+    let entry = Entry { act, subject: &subject, before, after, reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
     Ok(Done { sentence: format!("{id} is ended"), result: json!({ "id": id, "ended": true, "revision": revision }) })
 }
@@ -190,6 +211,20 @@ pub(super) fn known_agent(deployment: &Deployment, agent: &AgentId) -> Result<()
     Err(ActError::Refused(format!("agent `{agent}` is not declared: add `[agents.{agent}]` and reload")))
 }
 
+/// A claim counts only where the issuer's rules let policies read it.
+fn known_claim(deployment: &Deployment, claim: &ClaimMatch) -> Result<(), ActError> {
+    let (issuer, name) = (claim.issuer(), claim.name());
+    match deployment.issuers.get(issuer) {
+        Some(rules) if rules.claims.contains(name) => Ok(()),
+        Some(_) => Err(ActError::Refused(format!(
+            "claim `{name}` of issuer `{issuer}` is not read: add it to `issuers.{issuer}.claims` and reload"
+        ))),
+        None => {
+            Err(ActError::Refused(format!("issuer `{issuer}` is not declared: add `[issuers.{issuer}]` and reload")))
+        }
+    }
+}
+
 fn known_toolset(deployment: &Deployment, toolset: &ToolsetSlug) -> Result<(), ActError> {
     if deployment.toolsets.contains_key(toolset) {
         return Ok(());
@@ -201,12 +236,13 @@ fn known_toolset(deployment: &Deployment, toolset: &ToolsetSlug) -> Result<(), A
 }
 
 pub(super) fn with_reason(reason: &str) -> Result<(), ActError> {
-    let fits = !reason.trim().is_empty() && reason.chars().count() <= 1000 && !reason.chars().any(char::is_control);
-    if fits {
-        Ok(())
-    } else {
-        Err(ActError::Refused("give a reason of 1 to 1000 characters on one line: `--reason`".into()))
-    }
+    one_line(reason, 1000)
+        .ok_or_else(|| ActError::Refused("give a reason of 1 to 1000 characters on one line: `--reason`".into()))
+}
+
+fn one_line(text: &str, at_most: usize) -> Option<()> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= at_most && !text.chars().any(char::is_control);
+    fits.then_some(())
 }
 
 fn fresh_id(kind: &str, context: &OperatorContext) -> Result<GrantId, ActError> {

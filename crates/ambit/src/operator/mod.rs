@@ -11,6 +11,7 @@ mod entitle;
 mod mark;
 pub mod os_user;
 pub mod perform;
+mod rights;
 pub mod socket;
 
 pub use act::{Act, Done};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     act::{AcceptedTool, Act, Done, MAX_ACCEPTED},
     context::OperatorContext,
-    entitle, mark,
+    entitle, mark, rights,
 };
 use crate::config::quantity::instant_text;
 
@@ -26,6 +26,9 @@ pub enum ActError {
     /// The deployment does not allow it, or it names something that is not there.
     #[error("{0}")]
     Refused(String),
+    /// It is not theirs to do. Recorded.
+    #[error("not done: {0}")]
+    NotYours(String),
     /// The store did not take it.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -63,9 +66,18 @@ pub(super) struct Entry<'a> {
 /// # Errors
 /// [`ActError`].
 pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+    if let Err(error) = rights::check(&act, by, context).await {
+        if let ActError::NotYours(why) = &error {
+            let subject = act.subject();
+            let after = Some(json!({ "asked": act.word() }));
+            let entry = Entry { act: "operator.refused", subject: &subject, before: None, after, reason: Some(why) };
+            record(&entry, by, context).await?;
+        }
+        return Err(error);
+    }
     match act {
-        Act::Grant { subject, toolset, reason, approved_by, starts_at, expires_at } => {
-            let wish = entitle::GrantWish { subject, toolset, reason, approved_by, starts_at, expires_at };
+        Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at, expires_at } => {
+            let wish = entitle::GrantWish { subject, toolset, reason, ticket, approved_by, starts_at, expires_at };
             entitle::grant(wish, by, context).await
         }
         Act::Reveal { user, client, agent, toolset, reason, approved_by, life_ms } => {

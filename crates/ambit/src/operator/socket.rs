@@ -1,7 +1,8 @@
 //! The server's half of the operator socket: one request and one answer per connection, each a line of JSON.
 //!
-//! The socket lies in the data directory, mode 0600. Who asks is what the kernel says of the peer, never what the request
-//! says; only the server's own user and root are heard. Size, time and number of requests are bounded.
+//! The socket lies in the data directory. Who asks is what the kernel says of the peer, never what the request says: heard
+//! are the server's own user, root, and users that `[[operator.roles]]` names. Its mode is 0600 until somebody else is named;
+//! letting them reach the directory is up to whoever owns it. Size, time and number of requests are bounded.
 
 use std::{
     fs,
@@ -35,6 +36,9 @@ pub(super) const MAX_REQUEST: u64 = 256 * 1024;
 
 /// How long a peer may take to send its request, or to take the answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How soon a reload that names other users opens the socket to them.
+const LOOK_AT_ROLES: Duration = Duration::from_secs(2);
 
 /// The most acts at once; more wait.
 const MAX_AT_ONCE: usize = 8;
@@ -85,10 +89,19 @@ impl OperatorSocket {
         let mut shutdown = pin!(shutdown);
         let slots = Arc::new(Semaphore::new(MAX_AT_ONCE));
         let mut acts = JoinSet::new();
+        let mut mode = 0o600;
         loop {
+            match self.open_to_named(&context, mode) {
+                Ok(now) => mode = now,
+                Err(error) => {
+                    tracing::warn!(%error, "the operator socket cannot be opened to the users that have roles");
+                }
+            }
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
             let stream = tokio::select! {
                 () = &mut shutdown => break,
+                // Roles may come or go with a reload.
+                () = tokio::time::sleep(LOOK_AT_ROLES) => continue,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => stream,
                     Err(error) => {
@@ -114,16 +127,36 @@ impl OperatorSocket {
     }
 }
 
+impl OperatorSocket {
+    /// Lets those that have roles knock. Who is heard is decided over what the kernel says of them.
+    fn open_to_named(&self, context: &OperatorContext, before: u32) -> io::Result<u32> {
+        let own = os_user::own_operator();
+        let own = own.strip_prefix("operator:").unwrap_or(&own);
+        let deployment = context.deployment();
+        let mut named = deployment.roles.0.iter().filter_map(|holder| holder.os_user.as_deref());
+        let mode = if named.any(|name| name != own && name != "root") { 0o666 } else { 0o600 };
+        if mode != before {
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(mode)
+    }
+}
+
 async fn attend(stream: UnixStream, context: &OperatorContext) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
-    let answer = if uid == 0 || os_user::own_uid() == Some(uid) {
+    let by = os_user::operator(uid);
+    let named = context.deployment().roles.names_os_user(by.strip_prefix("operator:").unwrap_or(&by));
+    let answer = if uid == 0 || os_user::own_uid() == Some(uid) || named {
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(MAX_REQUEST + 1));
         timeout(PEER_TIMEOUT, reader.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        answer(&line, &os_user::operator(uid), context).await
+        answer(&line, &by, context).await
     } else {
-        let message = format!("user {uid} is not heard here: run ambit as the user the server runs as");
+        tracing::warn!(uid, "a user that has no role was refused at the operator socket");
+        let message = format!(
+            "user {uid} is not heard here: run ambit as the user the server runs as, or name this one in `[[operator.roles]]`"
+        );
         Answer::Refused { message }
     };
     let mut line = serde_json::to_vec(&answer)?;

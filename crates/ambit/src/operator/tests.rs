@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use ambit_identity::signing::Signing;
 use ambit_live::{Recorder, clock::Clock, keys::Keys, recorder};
 use ambit_model::{
-    grant::GrantSubject,
+    grant::{GrantSubject, MAX_GRANT_MS},
     ids::{ClientId, Subject, ToolsetSlug, UserKey},
     revocation::Scope,
 };
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::config;
 
-const NOW: i64 = 1_795_564_800_000;
+pub(super) const NOW: i64 = 1_795_564_800_000;
 const HOUR: i64 = 3_600_000;
 const BY: &str = "operator:test";
 
@@ -49,14 +49,14 @@ expires = 2028-12-31
 mint = true
 "#;
 
-struct Fixture {
-    directory: tempfile::TempDir,
-    context: OperatorContext,
-    store: Store,
+pub(super) struct Fixture {
+    pub(super) directory: tempfile::TempDir,
+    pub(super) context: OperatorContext,
+    pub(super) store: Store,
     clock: Clock,
 }
 
-async fn fixture(text: &str) -> Fixture {
+pub(super) async fn fixture(text: &str) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ambit.toml");
     std::fs::write(&path, text).unwrap();
@@ -82,13 +82,18 @@ fn toolset(slug: &str) -> ToolsetSlug {
 }
 
 fn grant() -> Act {
+    grant_of(&GrantSubject::User(alice()), "read", "r", Some(NOW + HOUR))
+}
+
+fn grant_of(subject: &GrantSubject, slug: &str, reason: &str, expires_at: Option<i64>) -> Act {
     Act::Grant {
-        subject: GrantSubject::User(alice()),
-        toolset: toolset("read"),
-        reason: "r".into(),
+        subject: subject.clone(),
+        toolset: toolset(slug),
+        reason: reason.into(),
+        ticket: None,
         approved_by: None,
         starts_at: None,
-        expires_at: NOW + HOUR,
+        expires_at,
     }
 }
 
@@ -109,7 +114,7 @@ fn scope(kind: &str, id: &str) -> ScopeText {
 }
 
 /// Every act in the trail of a directory, as `act subject`.
-fn recorded(directory: &Path) -> Vec<String> {
+pub(super) fn recorded(directory: &Path) -> Vec<String> {
     let mut acts = Vec::new();
     let mut segments: Vec<_> = std::fs::read_dir(directory.join("trail")).unwrap().map(|e| e.unwrap().path()).collect();
     segments.sort();
@@ -180,38 +185,13 @@ async fn what_is_not_declared_or_too_long_is_refused_and_leaves_nothing() {
         reveal(0),
         reveal(-1),
         reveal(i64::MAX),
-        Act::Grant {
-            subject: GrantSubject::User(UserKey::local("mallory").unwrap()),
-            toolset: toolset("read"),
-            reason: "r".into(),
-            approved_by: None,
-            starts_at: None,
-            expires_at: NOW + HOUR,
-        },
-        Act::Grant {
-            subject: GrantSubject::User(alice()),
-            toolset: toolset("write"),
-            reason: "r".into(),
-            approved_by: None,
-            starts_at: None,
-            expires_at: NOW + HOUR,
-        },
-        Act::Grant {
-            subject: GrantSubject::User(alice()),
-            toolset: toolset("read"),
-            reason: " ".into(),
-            approved_by: None,
-            starts_at: None,
-            expires_at: NOW + HOUR,
-        },
-        Act::Grant {
-            subject: GrantSubject::User(alice()),
-            toolset: toolset("read"),
-            reason: "r".into(),
-            approved_by: None,
-            starts_at: None,
-            expires_at: NOW,
-        },
+        grant_of(&GrantSubject::User(UserKey::local("mallory").unwrap()), "read", "r", Some(NOW + HOUR)),
+        grant_of(&GrantSubject::User(alice()), "write", "r", Some(NOW + HOUR)),
+        grant_of(&GrantSubject::User(alice()), "read", " ", Some(NOW + HOUR)),
+        grant_of(&GrantSubject::User(alice()), "read", "r", Some(NOW)),
+        grant_of(&GrantSubject::User(alice()), "read", "two\nlines", None),
+        grant_of(&GrantSubject::User(alice()), "read", "r", Some(NOW + MAX_GRANT_MS + 1)),
+        grant_of(&GrantSubject::parse("claim", "okta:org_id=acme").unwrap().unwrap(), "read", "r", None),
         Act::Block { scope: scope("server", "muxx"), reason: "r".into() },
         Act::Block { scope: scope("tool", "muxx/get"), reason: "r".into() },
         Act::Block { scope: scope("user", "alcie"), reason: "r".into() },

@@ -10,7 +10,8 @@ use std::{
 };
 
 use ambit::serve::Start;
-use ambit_testkit::app::{Answer, Given, TestApp, Web};
+use ambit_live::clock::Clock;
+use ambit_testkit::app::{Answer, Given, TestApp, Web, dated};
 use ambit_trail::testing::FaultFiles;
 use http::{Request, header};
 use http_body_util::Full;
@@ -113,6 +114,7 @@ pub async fn directory(text: &str) -> Arc<TempDir> {
     let inside = |name: &str| directory.path().join(name);
     std::fs::write(inside("things.json"), DOCUMENT).unwrap();
     std::fs::write(inside("secret.txt"), SECRET).unwrap();
+    let text = dated(text, Clock::System.now());
     std::fs::write(inside("ambit.toml"), format!("data_dir = \"data\"\n{text}")).unwrap();
     let config = inside("ambit.toml").display().to_string();
     let (code, out, err) = command(&["--config", &config, "tools", "accept", "things"]).await;

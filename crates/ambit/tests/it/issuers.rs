@@ -49,7 +49,7 @@ impl Provider {
 
     fn config(&self, name: &str, scopes: &str) -> String {
         format!(
-            "[issuers.{name}]\nissuer = \"{0}\"\njwks_uri = \"{0}/jwks\"\nscopes = {scopes}\npeople = \"unmarked\"\n[issuers.{name}.groups]\nclaim = \
+            "[issuers.{name}]\nissuer = \"{0}\"\njwks_uri = \"{0}/jwks\"\nscopes = {scopes}\npeople = \"unmarked\"\nclaims = [\"org_id\"]\n[issuers.{name}.groups]\nclaim = \
              \"groups\"\nmap = {{ staff = \"{name}-staff\" }}\n[[endpoints]]\npath = \"/mcp/{name}\"\nservers = [\"things\"]\nissuer = \
              \"{name}\"\n",
             self.origin
@@ -133,6 +133,33 @@ async fn one_name_at_two_issuers_is_two_people_and_two_groups() {
     assert_eq!(made.json()["result"]["isError"], json!(false), "{}", made.text());
     let call = scene.app.events().unwrap().into_iter().find(|event| event["event"] == "intent").unwrap();
     assert_eq!(call["who"]["user"], "one:alice");
+    scene.app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_grants_to_whoever_carries_it_from_the_issuer_that_is_named() {
+    let scene = Scene::new().await;
+    let carrying = |provider: &Provider, name: &str, org: Value| {
+        let mut claims = scene.claims(provider, name);
+        claims["sub"] = json!("zoe");
+        claims["org_id"] = org;
+        claims["groups"] = json!([]);
+        scene.caller(name, &provider.sign(&header(), &claims))
+    };
+    let acme = carrying(&scene.one, "one", json!("acme"));
+    assert!(acme.list().await.unwrap().is_empty());
+    let grant =
+        ["grant", "--claim", "org_id=acme", "--issuer", "one", "--toolset", "things-read", "--reason", "contract"];
+    let (code, _, err) = scene.app.ambit(&[&grant[..3], &grant[5..]].concat()).await;
+    assert!(code == 2 && err.contains("several issuers have claim `org_id`"), "{err}");
+    world::ambit(&scene.app, &grant).await;
+    let reads = ["get-thing", "list-things"];
+    assert_eq!(acme.list().await.unwrap(), reads);
+    assert_eq!(carrying(&scene.one, "one", json!(["x", "acme"])).list().await.unwrap(), reads);
+    for org in [json!("acme2"), json!({"acme": "acme"}), json!(true)] {
+        assert!(carrying(&scene.one, "one", org.clone()).list().await.unwrap().is_empty(), "{org}");
+    }
+    assert!(carrying(&scene.two, "two", json!("acme")).list().await.unwrap().is_empty(), "another issuer's word");
     scene.app.stop().await.unwrap();
 }
 

@@ -11,6 +11,7 @@ mod documents;
 mod evidence;
 mod floods;
 mod flow;
+mod granting;
 mod headers;
 mod hiding;
 mod issuers;

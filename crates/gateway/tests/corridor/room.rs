@@ -28,6 +28,7 @@ use ambit_model::{
     Digest, Effect,
     caller::{Assurance, ClientFacts},
     ceiling::{Ceiling, ClientCeilings},
+    constraints::Constraints,
     endpoint::{Endpoint, EndpointIssuer},
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
     ids::{ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolsetSlug, UserKey},
@@ -470,10 +471,12 @@ fn grant(id: &str, user: &str, toolset: &str) -> Grant {
         subject: GrantSubject::User(UserKey::local(user).unwrap()),
         toolset: ToolsetSlug::parse(toolset).unwrap(),
         reason: "tests".into(),
+        ticket: None,
         approved_by: None,
         starts_at: 0,
         expires_at: T0 + 30 * 24 * 3_600_000,
         origin: GrantOrigin::Config,
+        constraints: Constraints::default(),
     }
 }
 
@@ -513,6 +516,7 @@ fn deployment(peer_url: &str) -> Deployment {
         ],
         ceilings: ClientCeilings { default: Ceiling::Everything, ..ClientCeilings::default() },
         clients: Vec::new(),
+        roles: ambit_model::operator::Roles::default(),
         operator_may_mint: true,
         digest: Digest::of(b"tests"),
     }

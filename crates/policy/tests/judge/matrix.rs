@@ -1,6 +1,6 @@
 //! Caller × effect × state, as one file a person can read and a reviewer can compare.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use ambit_model::ids::{EndpointSlug, ToolId};
 use ambit_policy::{Judge, JudgeInput};
@@ -24,7 +24,7 @@ const STATES: [State; 10] = [
     State {
         name: "no grant, revealed",
         change: |world| {
-            world.grants.retain(|grant| grant.to.starts_with("agent"));
+            world.grants.retain(|grant| grant.to.starts_with("agent") || grant.to.starts_with("client"));
             reveal(world, NOW, NOW + 1);
         },
     },
@@ -54,7 +54,7 @@ const STATES: [State; 10] = [
 ];
 
 fn reveal(world: &mut World, from: i64, until: i64) {
-    for (client, agent) in [("desk", None), ("desk", Some("bot")), ("narrow", None)] {
+    for (client, agent) in [("desk", None), ("desk", Some("bot")), ("narrow", None), ("raised", None)] {
         let (user, toolset) = ("alice".to_owned(), "all".to_owned());
         let id = format!("reveal-{client}-{}", agent.unwrap_or("none"));
         let agent = agent.map(str::to_owned);
@@ -86,6 +86,7 @@ fn world() -> World {
         [ceilings]
         default = ["*"]
         narrow = ["other"]
+        raised = ["other"]
         "#,
     );
     let grant = |id: &str, to: &str| GrantSpec {
@@ -95,8 +96,17 @@ fn world() -> World {
         from: 0,
         until: FAR,
     };
-    world.grants = vec![grant("g-user", "user alice"), grant("g-agent", "agent bot")];
+    world.grants = vec![
+        grant("g-user", "user alice"),
+        grant("g-agent", "agent bot"),
+        grant("g-claim", "claim okta:org_id=acme"),
+        grant("g-client", "client raised"),
+    ];
     world
+}
+
+fn claims(org_id: &str) -> BTreeMap<String, String> {
+    [("org_id".to_owned(), org_id.to_owned())].into()
 }
 
 fn callers() -> Vec<(&'static str, CallerSpec)> {
@@ -111,6 +121,15 @@ fn callers() -> Vec<(&'static str, CallerSpec)> {
         ("person, client with a narrow ceiling", CallerSpec { client: Some("narrow".to_owned()), ..alice() }),
         ("person, another client", CallerSpec { client: Some("laptop".to_owned()), ..alice() }),
         ("person, token made by an operator", CallerSpec { operator: true, ..alice() }),
+        (
+            "person of another issuer, by a claim",
+            CallerSpec { user: Some("okta:olga".to_owned()), claims: claims("acme"), ..CallerSpec::default() },
+        ),
+        (
+            "person of another issuer, another value",
+            CallerSpec { user: Some("okta:olga".to_owned()), claims: claims("other"), ..CallerSpec::default() },
+        ),
+        ("person, granted ceiling", CallerSpec { client: Some("raised".to_owned()), ..alice() }),
         ("another person", CallerSpec { user: Some("bob".to_owned()), ..CallerSpec::default() }),
         ("agent", bot()),
         ("agent, token without scopes", CallerSpec { scopes: bare.clone(), ..bot() }),

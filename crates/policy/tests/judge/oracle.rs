@@ -4,8 +4,7 @@
 use ambit_model::{
     Effect, Outcome,
     caller::{CallerFacts, Principal, TokenScopes},
-    ceiling::Ceiling,
-    grant::GrantSubject,
+    grant::{Grant, GrantSubject},
     ids::{Millis, ToolsetSlug},
     tool::Acceptance,
     toolset::Toolset,
@@ -53,10 +52,11 @@ impl Oracle<'_> {
             Principal::Agent { .. } => agent_holds(),
             Principal::Delegated { .. } => user_holds() && agent_holds(),
         };
-        let admitted = self.input.toolsets.iter().any(|toolset| {
-            self.input.ceilings.of(&self.caller.client.id).admits(&toolset.slug)
-                && toolset.contains(&tool.id, tool.effect)
-        });
+        let admitted = self
+            .input
+            .toolsets
+            .iter()
+            .any(|toolset| self.admits(&toolset.slug) && toolset.contains(&tool.id, tool.effect));
         let destroys = tool.effect == Effect::Destructive;
         held && admitted
             && tool.acceptance == Acceptance::Accepted
@@ -72,14 +72,21 @@ impl Oracle<'_> {
             Effect::Destructive => self.revealed(tool),
             Effect::Read | Effect::Write => self.user_toolsets(tool),
         };
-        let ceiling = self.input.ceilings.of(&self.caller.client.id);
         let size = |slug: &ToolsetSlug| self.input.tools.iter().filter(|tool| self.contains(slug, tool)).count();
-        held.into_iter()
-            .filter(|slug| match ceiling {
-                Ceiling::Everything => true,
-                Ceiling::Only(admitted) => admitted.contains(*slug),
+        held.into_iter().filter(|slug| self.admits(slug)).min_by_key(|slug| (size(slug), (*slug).clone()))
+    }
+
+    /// The client's ceiling: what is configured, and what is granted to the client while it lives.
+    fn admits(&self, slug: &ToolsetSlug) -> bool {
+        let client = &self.caller.client.id;
+        self.input.ceilings.of(client).admits(slug)
+            || self.input.grants.iter().any(|grant| {
+                grant.subject == GrantSubject::Client(client.clone()) && grant.toolset == *slug && self.is_live(grant)
             })
-            .min_by_key(|slug| (size(slug), (*slug).clone()))
+    }
+
+    fn is_live(&self, grant: &Grant) -> bool {
+        grant.starts_at <= self.now && self.now < grant.expires_at
     }
 
     fn user_toolsets(&self, tool: &ToolFacts) -> Vec<&ToolsetSlug> {
@@ -89,10 +96,14 @@ impl Oracle<'_> {
             let mine = match &grant.subject {
                 GrantSubject::User(key) => *key == user.key,
                 GrantSubject::Group(group) => user.groups.contains(group),
-                GrantSubject::Agent(_) => false,
+                GrantSubject::Claim(claim) => claim.fits(user),
+                GrantSubject::Agent(_) | GrantSubject::Client(_) => false,
             };
-            let live = grant.starts_at <= self.now && self.now < grant.expires_at;
-            if mine && live && !self.caller.declined.contains(&grant.toolset) && self.contains(&grant.toolset, tool) {
+            if mine
+                && self.is_live(grant)
+                && !self.caller.declined.contains(&grant.toolset)
+                && self.contains(&grant.toolset, tool)
+            {
                 held.push(&grant.toolset);
             }
         }
@@ -117,12 +128,10 @@ impl Oracle<'_> {
     }
 
     fn granted(&self, subject: &GrantSubject, tool: &ToolFacts) -> bool {
-        self.input.grants.iter().any(|grant| {
-            grant.subject == *subject
-                && grant.starts_at <= self.now
-                && self.now < grant.expires_at
-                && self.contains(&grant.toolset, tool)
-        })
+        self.input
+            .grants
+            .iter()
+            .any(|grant| grant.subject == *subject && self.is_live(grant) && self.contains(&grant.toolset, tool))
     }
 
     fn contains(&self, slug: &ToolsetSlug, tool: &ToolFacts) -> bool {

@@ -17,7 +17,19 @@ use crate::{
     world::{CallerSpec, GrantSpec, RevealSpec, World},
 };
 
-const SUBJECTS: [&str; 6] = ["user alice", "user bob", "group staff", "group ops", "agent bot", "agent idle"];
+const SUBJECTS: [&str; 11] = [
+    "user alice",
+    "user bob",
+    "user okta:olga",
+    "group staff",
+    "group ops",
+    "agent bot",
+    "agent idle",
+    "client desk",
+    "client laptop",
+    "claim okta:org_id=acme",
+    "claim okta:org_id=other",
+];
 const CLIENTS: [&str; 3] = ["desk", "laptop", "elsewhere"];
 const TOOLSETS: [&str; 6] = ["t0", "t1", "t2", "t3", "t4", "absent"];
 const SELECTORS: [&str; 9] = ["a/get", "a/put", "a/drop", "b/get", "b/drop", "a/*", "a/ge*", "b/*", "b/no-such"];
@@ -97,6 +109,7 @@ fn caller() -> impl Strategy<Value = CallerFacts> {
     let principal = prop_oneof![
         4 => Just((Some("alice"), None)),
         1 => Just((Some("bob"), None)),
+        2 => Just((Some("okta:olga"), None)),
         2 => Just((None, Some("bot"))),
         3 => Just((Some("alice"), Some("bot"))),
         1 => Just((Some("bob"), Some("idle"))),
@@ -114,6 +127,11 @@ fn caller() -> impl Strategy<Value = CallerFacts> {
         .prop_map(|((user, agent), groups, agent_until, client, scopes, declined, operator)| {
             CallerSpec {
                 user: user.map(str::to_owned),
+                claims: if user == Some("okta:olga") {
+                    [("org_id".to_owned(), "acme".to_owned())].into()
+                } else {
+                    std::collections::BTreeMap::new()
+                },
                 groups,
                 agent: agent.map(str::to_owned),
                 agent_until: Some(agent_until),
@@ -308,7 +326,8 @@ fn every_fact_of_a_caller_is_part_of_its_class() {
         scopes: Some(Vec::new()),
         ..CallerSpec::default()
     };
-    let changes: [fn(&mut CallerSpec); 11] = [
+    let changes: [fn(&mut CallerSpec); 12] = [
+        |c| drop(c.claims.insert("org_id".to_owned(), "acme".to_owned())),
         |c| c.user = Some("okta:alice".to_owned()),
         |c| c.user = None,
         |c| c.groups.push("staff".to_owned()),

@@ -6,6 +6,7 @@ use ambit_model::{
     Digest, Effect, Outcome,
     caller::{AgentFacts, Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
     ceiling::{Ceiling, ClientCeilings},
+    constraints::Constraints,
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
     ids::{AgentId, ClientId, EndpointSlug, GrantId, GroupName, Millis, ServerSlug, ToolId, ToolsetSlug, UserKey},
     tool::Acceptance,
@@ -34,7 +35,7 @@ pub struct World {
 #[serde(deny_unknown_fields)]
 pub struct GrantSpec {
     pub id: String,
-    /// `user alice`, `group staff`, `agent bot`.
+    /// `user alice`, `group staff`, `agent bot`, `client desk`, `claim okta:org_id=acme`.
     pub to: String,
     pub toolset: String,
     #[serde(default)]
@@ -62,6 +63,8 @@ pub struct RevealSpec {
 pub struct CallerSpec {
     pub user: Option<String>,
     pub groups: Vec<String>,
+    /// Claims of one text each.
+    pub claims: BTreeMap<String, String>,
     pub agent: Option<String>,
     pub agent_until: Option<Millis>,
     pub client: Option<String>,
@@ -168,21 +171,19 @@ fn endpoint(slug: &str, servers: &[String]) -> EndpointFacts {
 
 impl GrantSpec {
     pub fn build(&self) -> Grant {
-        let subject = match self.to.split_once(' ').unwrap() {
-            ("user", name) => GrantSubject::User(UserKey::parse(name).unwrap()),
-            ("group", name) => GrantSubject::Group(GroupName::parse(name).unwrap()),
-            ("agent", name) => GrantSubject::Agent(AgentId::parse(name).unwrap()),
-            other => panic!("no subject: {other:?}"),
-        };
+        let (kind, name) = self.to.split_once(' ').unwrap();
+        let subject = GrantSubject::parse(kind, name).unwrap().unwrap();
         Grant {
             id: GrantId::parse(&self.id).unwrap(),
             subject,
             toolset: ToolsetSlug::parse(&self.toolset).unwrap(),
             reason: "case".to_owned(),
+            ticket: None,
             approved_by: None,
             starts_at: self.from,
             expires_at: self.until,
             origin: GrantOrigin::Config,
+            constraints: Constraints::default(),
         }
     }
 }
@@ -208,7 +209,7 @@ impl CallerSpec {
         let user = self.user.as_ref().map(|user| UserFacts {
             key: UserKey::parse(user).unwrap(),
             groups: self.groups.iter().map(|group| GroupName::parse(group).unwrap()).collect(),
-            claims: BTreeMap::new(),
+            claims: self.claims.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect(),
         });
         let agent = self.agent.as_ref().map(|agent| AgentFacts {
             id: AgentId::parse(agent).unwrap(),

@@ -1,7 +1,8 @@
 //! Grants, reveals, revocations and acceptances: everything here moves the revision.
 
 use ambit_model::{
-    grant::{Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
+    constraints::{Constraints, ToolPattern},
+    grant::{Grant, GrantOrigin, GrantSubject, MAX_GRANT_MS, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, GroupName, ToolId, ToolsetSlug, UserKey},
     revocation::{Mark, Scope},
 };
@@ -18,6 +19,8 @@ use crate::{
 cases![
     a_grant_counts_until_it_ends_or_expires,
     grants_are_listed_by_filter,
+    every_part_of_a_grant_is_kept,
+    what_an_earlier_version_granted_counts_and_can_be_ended,
     a_grant_that_makes_no_sense_is_refused,
     a_reveal_lives_at_most_eight_hours,
     a_reveal_counts_until_it_ends_or_expires,
@@ -47,10 +50,12 @@ fn grant(name: &str, subject: GrantSubject) -> Grant {
         subject,
         toolset: toolset("mux-read"),
         reason: "on call".into(),
+        ticket: None,
         approved_by: Some("local:boss".into()),
         starts_at: NOW,
         expires_at: NOW + 1000,
         origin: GrantOrigin::Operator,
+        constraints: Constraints::default(),
     }
 }
 
@@ -110,11 +115,66 @@ async fn grants_are_listed_by_filter(place: Place) {
     }
 }
 
+async fn every_part_of_a_grant_is_kept(place: Place) {
+    let store = place.store;
+    let constraints =
+        [(ToolPattern::parse("mux/*").unwrap(), serde_json::json!({"properties": {"env": {"const": "tést"}}}))];
+    let constraints = Constraints::new(constraints.into()).unwrap();
+    let subjects = [
+        ("user", "okta:a:b"),
+        ("group", "staff"),
+        ("agent", "bot"),
+        ("client", "https://c.example/client.json"),
+        ("claim", "okta:org_id=acme"),
+    ];
+    let origins = [GrantOrigin::Operator, GrantOrigin::Request, GrantOrigin::BreakGlass, GrantOrigin::Import];
+    let mut made = Vec::new();
+    let mut tx = store.begin().await.unwrap();
+    for (index, (kind, name)) in subjects.into_iter().enumerate() {
+        let grant = Grant {
+            ticket: (index > 0).then(|| format!("CHG-{index}")),
+            origin: origins[index % origins.len()],
+            expires_at: NOW + MAX_GRANT_MS,
+            constraints: if index == 1 { constraints.clone() } else { Constraints::default() },
+            ..grant(&format!("g{index}"), GrantSubject::parse(kind, name).unwrap().unwrap())
+        };
+        grants::insert(&mut tx, &grant, "operator:root", NOW).await.unwrap();
+        made.push(grant);
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(grants::load_live(&store, NOW).await.unwrap(), made);
+    let of_claim = GrantFilter { subject: Some(made[4].subject.clone()), ..GrantFilter::default() };
+    let listed = grants::list(&store, &of_claim).await.unwrap();
+    assert_eq!(listed.into_iter().map(|record| record.grant).collect::<Vec<_>>(), made[4..]);
+}
+
+async fn what_an_earlier_version_granted_counts_and_can_be_ended(place: Place) {
+    let store = place.store;
+    let mut tx = store.begin().await.unwrap();
+    let script = format!(
+        "insert into grants (id, subject_kind, subject, toolset, reason, starts_at, expires_at, created_by, created_at)
+         values ('old', 'user', 'local:alice', 'mux-read', 'before', {NOW}, {}, 'operator:root', {NOW});",
+        NOW + 1000
+    );
+    tx.execute_script(script).await.unwrap();
+    tx.commit().await.unwrap();
+    let live = grants::load_live(&store, NOW).await.unwrap();
+    assert_eq!(live.len(), 1);
+    assert_eq!((live[0].id.as_str(), live[0].origin, live[0].ticket.as_deref()), ("old", GrantOrigin::Operator, None));
+    let mut tx = store.begin().await.unwrap();
+    assert!(grants::end(&mut tx, &id("old"), "operator:root", NOW + 1).await.unwrap());
+    assert!(!grants::end(&mut tx, &id("old"), "operator:root", NOW + 2).await.unwrap());
+    assert!(tx.commit().await.unwrap().is_some());
+    assert!(grants::load_live(&store, NOW).await.unwrap().is_empty());
+    assert!(grants::find(&store, &id("old")).await.unwrap().unwrap().ended.is_some());
+}
+
 async fn a_grant_that_makes_no_sense_is_refused(place: Place) {
     let alice = GrantSubject::User(user("alice"));
     for bad in [
         Grant { origin: GrantOrigin::Config, ..grant("g", alice.clone()) },
         Grant { expires_at: NOW, ..grant("g", alice.clone()) },
+        Grant { expires_at: NOW + MAX_GRANT_MS + 1, ..grant("g", alice.clone()) },
     ] {
         let mut tx = place.store.begin().await.unwrap();
         let refused = grants::insert(&mut tx, &bad, "operator:root", NOW).await;

@@ -24,6 +24,7 @@ use super::{
 mod authorities;
 mod endpoints;
 mod entitlement;
+pub(crate) mod grants;
 mod people;
 mod servers;
 
@@ -56,6 +57,7 @@ impl Resolving<'_> {
             grants: self.grants(),
             ceilings: self.ceilings(),
             clients: self.registered_clients(),
+            roles: self.roles(),
             operator_may_mint: raw.operator.mint,
             public_url,
             digest,

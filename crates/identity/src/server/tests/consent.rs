@@ -140,6 +140,7 @@ async fn a_toolset_not_held_at_the_moment_is_not_declined_by_a_remembered_yes() 
     let mut tx = app.live.store().begin().await.unwrap();
     let mut again = super::grant("g9", "alice", "writing");
     again.origin = ambit_model::grant::GrantOrigin::Operator;
+    (again.starts_at, again.expires_at) = (app.now() - 1, app.now() + 3_600_000);
     ambit_store::grants::insert(&mut tx, &again, "operator:test", app.now()).await.unwrap();
     tx.commit().await.unwrap();
     app.live.refresh().await.unwrap();

@@ -39,6 +39,7 @@ use ambit_live::{
 use ambit_model::{
     Effect,
     ceiling::{Ceiling, ClientCeilings},
+    constraints::Constraints,
     grant::{Grant, GrantOrigin, GrantSubject},
     ids::{ClientId, GrantId, Millis, ServerSlug, Subject, ToolName, ToolsetSlug, UserKey},
     revocation::Scope,
@@ -285,10 +286,12 @@ fn grant(id: &str, user: &str, toolset: &str) -> Grant {
         subject: GrantSubject::User(UserKey::local(user).unwrap()),
         toolset: slug(toolset),
         reason: "tests".into(),
+        ticket: None,
         approved_by: None,
         starts_at: 0,
         expires_at: T0 + 365 * 24 * 3_600_000,
         origin: GrantOrigin::Config,
+        constraints: Constraints::default(),
     }
 }
 

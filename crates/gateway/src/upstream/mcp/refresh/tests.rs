@@ -49,6 +49,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         grants: Vec::new(),
         ceilings: ClientCeilings::default(),
         clients: Vec::new(),
+        roles: ambit_model::operator::Roles::default(),
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }

@@ -1,0 +1,157 @@
+//! Which act is whose: the roles of operators, and the separation of duties that no role lifts. Asked before anything is
+//! looked at; a refusal says what is missing and is recorded.
+//!
+//! The operator socket is the only door there is to these acts. Whoever it hears without being named in
+//! `[[operator.roles]]` is the user the server runs as, or root: they hold the store and the keys in their hands, so to them
+//! roles are a rule of the house and the trail is what holds them to it.
+
+use ambit_live::deployment::Deployment;
+use ambit_model::{
+    grant::GrantSubject,
+    ids::{AgentId, GrantId, GroupName, IssuerName, ServerSlug, ToolsetSlug, UserKey},
+    operator::{Rights, Role},
+    revocation::Scope,
+};
+use ambit_store::{grants, reveals};
+
+use super::{act::Act, context::OperatorContext, perform::ActError};
+
+/// What an act takes.
+enum Needs {
+    /// An admin, or the owner of all of these servers; of none, an admin.
+    OwnerOf(Vec<ServerSlug>),
+    /// An admin.
+    Admin,
+}
+
+/// Whether an act is theirs. The sentence of a refusal is for them and for the trail.
+///
+/// # Errors
+/// [`ActError::NotYours`], or the store's if it had to be asked whose a grant is.
+pub(super) async fn check(act: &Act, by: &str, context: &OperatorContext) -> Result<(), ActError> {
+    let deployment = context.deployment();
+    let name = by.strip_prefix("operator:").unwrap_or(by);
+    let rights = deployment.roles.of_os_user(name).unwrap_or_else(Rights::everything);
+    match needs(act, &deployment, context).await? {
+        _ if rights.are(Role::Admin) => {}
+        Needs::OwnerOf(servers) if !servers.is_empty() && rights.are(Role::Owner) => {
+            if let Some(foreign) = servers.iter().find(|server| !rights.own(server)) {
+                return Err(not_yours(format!(
+                    "it reaches server `{foreign}`, which you do not own: ask its owner or an admin"
+                )));
+            }
+        }
+        Needs::OwnerOf(_) => {
+            return Err(not_yours(role_missing(&rights, "an admin, or the owner of every server it reaches")));
+        }
+        Needs::Admin => return Err(not_yours(role_missing(&rights, "an admin"))),
+    }
+    match own_advantage(act, &rights, &deployment) {
+        Some(why) => Err(not_yours(format!("{why}; nobody gives anything to themselves: let somebody else do it"))),
+        None => Ok(()),
+    }
+}
+
+fn not_yours(why: String) -> ActError {
+    ActError::NotYours(why)
+}
+
+fn role_missing(rights: &Rights, who: &str) -> String {
+    let roles: Vec<_> = rights.roles.iter().map(|role| role.as_str()).collect();
+    format!("this takes {who}, and you are {}: ask one of them", roles.join(" and "))
+}
+
+async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) -> Result<Needs, ActError> {
+    Ok(match act {
+        Act::Grant { subject: GrantSubject::Client(_), .. } => Needs::Admin,
+        Act::Grant { toolset, .. } | Act::Reveal { toolset, .. } => Needs::OwnerOf(reached_by(toolset, deployment)),
+        Act::End { id, .. } => match toolset_of(id, context).await? {
+            Some(toolset) => Needs::OwnerOf(reached_by(&toolset, deployment)),
+            None => Needs::OwnerOf(Vec::new()),
+        },
+        Act::Revoke { scope, .. } | Act::Block { scope, .. } | Act::Unblock { scope, .. } => match &scope.0 {
+            Scope::Server(server) => Needs::OwnerOf(vec![server.clone()]),
+            Scope::Tool(tool) => Needs::OwnerOf(vec![tool.server.clone()]),
+            Scope::Deployment
+            | Scope::Endpoint(_)
+            | Scope::User(_)
+            | Scope::Agent(_)
+            | Scope::Client(_)
+            | Scope::Credential(_)
+            | Scope::Family(_)
+            | Scope::ForeignSession(..)
+            | Scope::ForeignToken(..) => Needs::Admin,
+        },
+        Act::Accept { tools } => Needs::OwnerOf(tools.iter().map(|accepted| accepted.tool.server.clone()).collect()),
+        Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} => Needs::Admin,
+    })
+}
+
+/// The servers whose tools a toolset can contain; none if it is not declared.
+fn reached_by(toolset: &ToolsetSlug, deployment: &Deployment) -> Vec<ServerSlug> {
+    let selectors = deployment.toolsets.get(toolset).into_iter().flat_map(|toolset| &toolset.tools);
+    let mut servers: Vec<_> = selectors.map(|selector| selector.server().clone()).collect();
+    servers.sort();
+    servers.dedup();
+    servers
+}
+
+async fn toolset_of(id: &GrantId, context: &OperatorContext) -> Result<Option<ToolsetSlug>, ActError> {
+    if let Some(record) = grants::find(&context.store, id).await? {
+        return Ok(Some(record.grant.toolset));
+    }
+    Ok(reveals::find(&context.store, id).await?.map(|record| record.reveal.toolset))
+}
+
+/// What somebody would get out of an act of theirs, if they would.
+fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<String> {
+    let (holder, approved_by) = match act {
+        Act::Grant { subject, approved_by, .. } => (subject.clone(), approved_by),
+        Act::Reveal { user, approved_by, .. } => (GrantSubject::User(user.clone()), approved_by),
+        Act::End { .. }
+        | Act::Revoke { .. }
+        | Act::Block { .. }
+        | Act::Unblock { .. }
+        | Act::Token { .. }
+        | Act::AccountLink { .. }
+        | Act::Accept { .. }
+        | Act::Reload {} => return None,
+    };
+    let by_record = rights.persons.iter().find_map(|person| stands_behind(&holder, person, deployment));
+    by_record.or_else(|| {
+        let said_yes = UserKey::parse(approved_by.as_deref()?).ok()?;
+        let same = matches!(&holder, GrantSubject::User(user) if *user == said_yes);
+        same.then(|| format!("`{said_yes}` would have approved what it gets"))
+    })
+}
+
+/// How a person is one of those a grant is for, if they are. Members of a group that another issuer names, and carriers of a
+/// claim, are known only from their tokens: for those it cannot be said here.
+fn stands_behind(holder: &GrantSubject, person: &UserKey, deployment: &Deployment) -> Option<String> {
+    match holder {
+        GrantSubject::User(user) if user == person => Some(format!("you are {person}")),
+        GrantSubject::Group(group) if is_member(person, group, deployment) => {
+            Some(format!("you are {person}, a member of group {group}"))
+        }
+        GrantSubject::Agent(agent) if is_owner(person, agent, deployment) => {
+            Some(format!("you are {person}, the owner of agent {agent}"))
+        }
+        GrantSubject::User(_)
+        | GrantSubject::Group(_)
+        | GrantSubject::Agent(_)
+        | GrantSubject::Client(_)
+        | GrantSubject::Claim(_) => None,
+    }
+}
+
+fn is_member(person: &UserKey, group: &GroupName, deployment: &Deployment) -> bool {
+    person.issuer == IssuerName::local()
+        && deployment.accounts.get(&person.subject).is_some_and(|account| account.groups.contains(group))
+}
+
+fn is_owner(person: &UserKey, agent: &AgentId, deployment: &Deployment) -> bool {
+    deployment.agents.get(agent).is_some_and(|agent| agent.owner == *person)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Every act of every role: whose it is, whose it is not, and what nobody does for themselves.
+
+use std::fmt::Write as _;
+
+use ambit_model::{
+    Digest, Effect,
+    grant::GrantSubject,
+    ids::{ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
+    revocation::Scope,
+};
+use ambit_store::grants;
+
+use crate::operator::{
+    act::{AcceptedTool, Act, ScopeText},
+    perform::{ActError, perform},
+    tests::{Fixture, NOW, fixture, recorded},
+};
+
+const CONFIG: &str = r#"
+[[endpoints]]
+path = "/mcp"
+servers = ["mux", "crm"]
+[servers.mux]
+mcp = "https://mux.example/mcp"
+owner = "o"
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = 2028-12-31
+revoke_when = "never"
+[servers.crm]
+mcp = "https://crm.example/mcp"
+owner = "o"
+purpose = "p"
+environment = "test"
+data_class = "internal"
+expires = 2028-12-31
+revoke_when = "never"
+[toolsets.mux-read]
+tools = ["mux/*"]
+[toolsets.crm-read]
+tools = ["crm/*"]
+[toolsets.both]
+tools = ["mux/get", "crm/get"]
+[accounts.alice]
+[accounts.jana]
+groups = ["owners"]
+[agents.janas-bot]
+owner = "jana"
+purpose = "p"
+expires = 2028-12-31
+[operator]
+mint = true
+[[operator.roles]]
+os_user = "adam"
+person = "alice"
+roles = ["admin"]
+[[operator.roles]]
+os_user = "jana"
+person = "jana"
+roles = ["owner"]
+servers = ["mux"]
+[[operator.roles]]
+os_user = "anna"
+roles = ["approver"]
+[[operator.roles]]
+os_user = "audra"
+roles = ["auditor"]
+"#;
+
+fn grant_to(kind: &str, name: &str, toolset: &str) -> Act {
+    Act::Grant {
+        subject: GrantSubject::parse(kind, name).unwrap().unwrap(),
+        toolset: ToolsetSlug::parse(toolset).unwrap(),
+        reason: "r".into(),
+        ticket: None,
+        approved_by: None,
+        starts_at: None,
+        expires_at: None,
+    }
+}
+
+fn reveal_to(user: &str, toolset: &str) -> Act {
+    Act::Reveal {
+        user: UserKey::parse(user).unwrap(),
+        client: ClientId::parse("app").unwrap(),
+        agent: None,
+        toolset: ToolsetSlug::parse(toolset).unwrap(),
+        reason: "r".into(),
+        approved_by: None,
+        life_ms: 1000,
+    }
+}
+
+fn block(kind: &str, id: &str) -> Act {
+    Act::Block { scope: ScopeText(Scope::parse(kind, id).unwrap()), reason: "r".into() }
+}
+
+fn accept(tools: &[&str]) -> Act {
+    let accepted = |tool: &&str| AcceptedTool {
+        tool: ToolId::parse(tool).unwrap(),
+        before: None,
+        after: Digest::of(b"x"),
+        effect: Effect::Read,
+    };
+    Act::Accept { tools: tools.iter().map(accepted).collect() }
+}
+
+/// Every kind of act, with what it reaches in its name.
+fn acts() -> Vec<(&'static str, Act)> {
+    vec![
+        ("grant of mux", grant_to("user", "alice", "mux-read")),
+        ("grant of crm", grant_to("group", "staff", "crm-read")),
+        ("grant of both", grant_to("group", "staff", "both")),
+        ("grant to a client", grant_to("client", "app", "mux-read")),
+        ("reveal of mux", reveal_to("okta:x", "mux-read")),
+        ("block of mux", block("server", "mux")),
+        ("block of a tool of crm", block("tool", "crm/get")),
+        ("block of a user", block("user", "alice")),
+        ("block of everything", block("deployment", "")),
+        ("accept of mux", accept(&["mux/a", "mux/b"])),
+        ("accept of both", accept(&["mux/a", "crm/b"])),
+        (
+            "token",
+            Act::Token {
+                user: UserKey::local("alice").unwrap(),
+                agent: None,
+                endpoint: "/mcp".into(),
+                toolsets: None,
+                life_ms: 1000,
+            },
+        ),
+        ("account link", Act::AccountLink { account: Subject::parse("alice").unwrap() }),
+        ("reload", Act::Reload {}),
+        ("end of what is not there", Act::End { id: GrantId::parse("grant:none").unwrap(), reason: "r".into() }),
+    ]
+}
+
+#[tokio::test]
+async fn every_act_takes_its_role() {
+    let mut table = String::new();
+    for (name, act) in acts() {
+        write!(table, "{name:<26}").unwrap();
+        for by in ["adam", "jana", "anna", "audra", "somebody"] {
+            let Fixture { directory, context, .. } = fixture(CONFIG).await;
+            let answer = perform(act.clone(), &format!("operator:{by}"), &context).await;
+            let theirs = !matches!(answer, Err(ActError::NotYours(_)));
+            write!(table, "{:<10}", if theirs { by } else { "-" }).unwrap();
+            let refused = format!("operator:{by} operator.refused {}", act.subject());
+            assert_eq!(recorded(directory.path()).contains(&refused), !theirs, "{name} by {by}: {answer:?}");
+        }
+        table.truncate(table.trim_end().len());
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[tokio::test]
+async fn nobody_gives_anything_to_themselves() {
+    let Fixture { directory: _kept, context, store, .. } = fixture(CONFIG).await;
+    let mut said = String::new();
+    for (by, act) in [
+        ("jana", grant_to("user", "jana", "mux-read")),
+        ("jana", grant_to("group", "owners", "mux-read")),
+        ("jana", grant_to("agent", "janas-bot", "mux-read")),
+        ("jana", reveal_to("jana", "mux-read")),
+        ("adam", grant_to("user", "alice", "crm-read")),
+        ("adam", reveal_to("alice", "crm-read")),
+    ] {
+        let refused = perform(act, &format!("operator:{by}"), &context).await.unwrap_err();
+        writeln!(said, "{refused}").unwrap();
+    }
+    let approved_by_its_holder = match grant_to("user", "alice", "mux-read") {
+        Act::Grant { subject, toolset, reason, ticket, starts_at, expires_at, .. } => {
+            Act::Grant { subject, toolset, reason, ticket, approved_by: Some("alice".into()), starts_at, expires_at }
+        }
+        other => other,
+    };
+    writeln!(said, "{}", perform(approved_by_its_holder, "operator:jana", &context).await.unwrap_err()).unwrap();
+    insta::assert_snapshot!(said);
+    assert!(grants::load_live(&store, NOW).await.unwrap().is_empty());
+    // What somebody else gave, they may give back; and others may be given it.
+    let made = perform(grant_to("user", "jana", "mux-read"), "operator:adam", &context).await.unwrap();
+    let id = GrantId::parse(made.result["id"].as_str().unwrap()).unwrap();
+    perform(Act::End { id, reason: "r".into() }, "operator:jana", &context).await.unwrap();
+    perform(grant_to("group", "staff", "mux-read"), "operator:jana", &context).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owner_ends_only_what_reaches_own_servers() {
+    let Fixture { directory: _kept, context, .. } = fixture(CONFIG).await;
+    for (toolset, theirs) in [("mux-read", true), ("crm-read", false), ("both", false)] {
+        let made = perform(grant_to("group", "staff", toolset), "operator:adam", &context).await.unwrap();
+        let end = Act::End { id: GrantId::parse(made.result["id"].as_str().unwrap()).unwrap(), reason: "r".into() };
+        let ended = perform(end, "operator:jana", &context).await;
+        assert_eq!(ended.is_ok(), theirs, "{toolset}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_user_is_heard_at_the_socket_with_its_own_roles_alone() {
+    let own = crate::operator::os_user::own_operator();
+    let name = own.strip_prefix("operator:").unwrap();
+    let config = CONFIG.replace("os_user = \"audra\"", &format!("os_user = \"{name}\""));
+    let Fixture { directory, context, store, .. } = fixture(&config).await;
+    let path = directory.path().join("operator.sock");
+    let socket = crate::operator::socket::OperatorSocket::bind(&path).await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(socket.serve(context, async {
+        let _ = stopped.await;
+    }));
+    let answer = crate::operator::client::ask(&path, &grant_to("user", "alice", "mux-read")).await.unwrap().unwrap();
+    let crate::operator::socket::Answer::Refused { message } = answer else { panic!("done") };
+    assert_eq!(
+        message,
+        "not done: this takes an admin, or the owner of every server it reaches, and you are auditor: ask one of them"
+    );
+    assert!(grants::load_live(&store, NOW).await.unwrap().is_empty());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o666, "others that have roles may knock");
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
