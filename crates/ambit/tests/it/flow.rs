@@ -326,19 +326,20 @@ async fn no_refresh_overtakes_an_operators_revocation() {
         let act: ambit::operator::Act = serde_json::from_value(act).unwrap();
         let (revoked, ()) = tokio::join!(app.act(&act), release);
         assert!(matches!(revoked.unwrap(), ambit::operator::socket::Answer::Done(_)), "{scope:?}");
+        let mut dead = Vec::new();
         for refresh in refreshes {
             let (refreshed, before) = refresh.await.unwrap();
-            let mut dead = vec![before];
-            if refreshed.status == 200 {
-                dead.push(refreshed.json());
-            }
-            for tokens in dead {
-                let answer = caller(&app, &tokens).request(Era::Modern, "tools/list", json!({})).await.unwrap();
-                assert_eq!(answer.status, 401, "{scope:?}");
-                let refreshed =
-                    application.refresh(app.web(), tokens["refresh_token"].as_str().unwrap()).await.unwrap();
-                assert_eq!(refreshed.status, 400, "{scope:?}");
-            }
+            dead.extend((refreshed.status == 200).then(|| refreshed.json()));
+            dead.push(before);
+        }
+        // The access tokens first: a refresh that is refused ends its family, and those with it.
+        for tokens in &dead {
+            let answer = caller(&app, tokens).request(Era::Modern, "tools/list", json!({})).await.unwrap();
+            assert_eq!(answer.status, 401, "{scope:?}");
+        }
+        for tokens in &dead {
+            let again = application.refresh(app.web(), tokens["refresh_token"].as_str().unwrap()).await.unwrap();
+            assert_eq!(again.status, 400, "{scope:?}");
         }
         clock.advance(1_000);
     }
