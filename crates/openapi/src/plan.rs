@@ -6,6 +6,7 @@
 //! never repaired. The credential and the headers of the connection are added by the gateway.
 
 mod template;
+mod whole;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use serde_json::{Map, Value};
@@ -125,6 +126,7 @@ impl Plan {
     /// # Errors
     /// [`BuildError`]: a value that fits the schema and not its place.
     pub fn build(&self, base: &BaseUrl, arguments: &Value) -> Result<BuiltRequest, BuildError> {
+        let arguments = whole::written(arguments);
         let arguments = arguments.as_object().ok_or_else(|| BuildError::NotAnObject("arguments".to_owned()))?;
         let known = |name: &&String| self.arguments.binary_search(name).is_err();
         if let Some(unknown) = arguments.keys().find(known) {

@@ -66,6 +66,30 @@ fn every_argument_goes_to_its_place() {
 }
 
 #[test]
+fn a_whole_number_is_sent_as_an_integer_wherever_it_stands() {
+    let tool = tool(
+        "/pages/{page}",
+        "post",
+        &json!({
+            "parameters": [
+                {"name": "page", "in": "path", "schema": {"type": "integer"}},
+                {"name": "limit", "in": "query", "schema": {"type": "integer"}},
+                {"name": "X-Depth", "in": "header", "schema": {"type": "integer"}},
+            ],
+            "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {
+                "sizes": {"type": "array", "items": {"type": "integer"}}, "ratio": {"type": "number"},
+            }}}}},
+        }),
+    );
+    let arguments: Value =
+        serde_json::from_str(r#"{"page":2.0,"limit":1e2,"X-Depth":3e0,"sizes":[1.0,2e1],"ratio":0.5}"#).unwrap();
+    let request = build(&tool, &arguments).unwrap();
+    assert_eq!(request.path_and_query.as_str(), "/v1/pages/2?limit=100");
+    assert_eq!(request.headers["x-depth"], "3");
+    assert_eq!(request.body.as_deref(), Some(br#"{"ratio":0.5,"sizes":[1,20]}"#.as_slice()));
+}
+
+#[test]
 fn a_path_takes_plain_values_only() {
     let tool = tool("/files/{name}/{more}{rest}", "get", &json!({}));
     let good = build(&tool, &json!({"name": "ä", "more": "a", "rest": "b"})).unwrap();
