@@ -5,23 +5,28 @@
 //!
 //! - A safe method reads, unless one of those words does more than look. Verbs that are also nouns (`release`, `log`) are
 //!   what is looked at only where the operation id or the summary is led by a verb that looks. A name without a verb that
-//!   is known reads too, for most names under a safe method are nouns.
-//! - `POST` reads where its words agree that it looks. A verb that goes either way (`resolve`, `check`, `query`) needs a
-//!   witness: a sentence led by a verb that looks, or arguments that filter and page. That nothing is kept is believed only
-//!   of what looks or makes.
+//!   is known reads too where it is a thing's: named in the path, plural, told apart (`dailyForecast`). `armDevice` of
+//!   `/device/arm` is no thing. A path that nothing is said about, and one word that repeats it, stay the method's to judge.
+//! - `POST` reads where its words agree that it looks; that its name begins with a verb that looks is not enough. Nothing
+//!   else may be said to happen, in any sentence and any voice (`the sample is consumed`), and what a verb that nobody knows
+//!   is said to do is unclear. A verb that reaches out (`show`, `fetch`, `download`) needs an object and no destination, one
+//!   that goes either way (`resolve`, `check`, `query`) a witness: a sentence led by a verb that looks, or arguments that
+//!   filter and page. That nothing is kept is believed only of what looks or makes.
 //! - `DELETE` destroys, unless it only gives something back.
 //! - What may change something and does not say clearly what is destructive until the server's owner says otherwise, and so
 //!   is whatever runs what it is given or moves money.
-//! - Of a tool known by name and description the gravest word of the name counts, and the description can raise it.
+//! - Of a tool known by name and description the gravest word of the name counts, and the description can raise it, as it
+//!   does with `POST`.
 //!
 //! Every answer comes with the sentence that explains it. The document is written by a stranger: its words vouch for
 //! reading as far as said above and no further, and one that lies about its verbs is found out by the owner who accepts
 //! it, not here. Hints of the document (`x-…`) are not heard at all.
 //!
-//! In reading order: `words` is the vocabulary, `names` and `prose` find verbs in names and sentences, `evidence` knows
-//! phrases and arguments of loss, `operation` and `named` judge.
+//! In reading order: `words` is the vocabulary, `names` and `prose` find verbs in names and sentences, `happens` what a
+//! text says besides its leading verbs, `evidence` knows phrases and arguments of loss, `operation` and `named` judge.
 
 mod evidence;
+mod happens;
 mod named;
 mod names;
 mod operation;

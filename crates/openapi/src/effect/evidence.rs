@@ -6,7 +6,7 @@ use super::names::words;
 use super::words::{Sense, sense};
 
 /// Phrases of loss that count whatever the operation is called.
-const LOSS: [&str; 12] = [
+const LOSS: [&str; 14] = [
     "overwritten",
     "will overwrite",
     "overwrites",
@@ -19,6 +19,8 @@ const LOSS: [&str; 12] = [
     "cannot be recovered",
     "will be lost",
     "cannot be restored",
+    "maintenance mode",
+    "out of service",
 ];
 /// Phrases of loss that count where something in place is changed.
 const REPLACEMENT: &[&str] = &[
@@ -73,7 +75,8 @@ const NOTHING_KEPT: [&str; 6] =
     ["not saved anywhere", "is not saved", "are not saved", "without saving", "does not persist", "nothing is stored"];
 /// A description prepared for reading: visible text in lower case, without sentences about the interface's own future.
 pub(super) fn prepared(description: &str) -> String {
-    let about_itself = |sentence: &&str| !(sentence.contains("closing down") || sentence.contains("deprecated"));
+    let future = ["closing down", "deprecated", "api version"];
+    let about_itself = |sentence: &&str| !future.iter().any(|phrase| sentence.contains(phrase));
     let text = crate::text::clean(description, 20_000).to_lowercase();
     let lines = text.lines().map(|line| line.split(". ").filter(about_itself).collect::<Vec<_>>().join(". "));
     lines.collect::<Vec<_>>().join("\n").trim_start().to_owned()
@@ -87,6 +90,16 @@ pub(super) fn loss(text: &str) -> Option<&'static str> {
 /// A phrase of replacement in prepared text.
 pub(super) fn replacement(text: &str) -> Option<&'static str> {
     REPLACEMENT.iter().copied().find(|phrase| text.contains(phrase))
+}
+
+/// Whether a text speaks of what was taken away before, which `restore` then only gives back.
+pub(super) fn is_of_what_is_gone(text: &str) -> bool {
+    ["deleted", "archived", "removed", "trash", "recycle"].iter().any(|word| text.contains(word))
+}
+
+/// A phrase that lets the caller say what is done.
+pub(super) fn anything_goes(text: &str) -> Option<&'static str> {
+    ["any method", "any http method", "arbitrary"].into_iter().find(|phrase| text.contains(phrase))
 }
 
 /// A phrase that says nothing is kept.

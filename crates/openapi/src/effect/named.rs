@@ -5,6 +5,7 @@
 
 use ambit_model::Effect;
 
+use super::happens::{happens, pays, unclear};
 use super::names::Name;
 use super::prose::Sentence;
 use super::words::{self, Sense};
@@ -62,6 +63,13 @@ impl Tool {
         if types(self.name.words()) {
             return Some(in_name("keys"));
         }
+        let http = ["http", "https", "api", "rest", "curl"];
+        if self.name.last() == Some("request") && self.name.words().iter().any(|word| http.contains(&word.as_str())) {
+            return Some(in_name("request"));
+        }
+        if let Some(phrase) = evidence::anything_goes(&self.text) {
+            return Some(format!("the description says `{phrase}`, which is whatever it is given"));
+        }
         if let Some((verb, Sense::Run)) = self.said.lead() {
             return Some(format!("the description says `{verb}`, which runs whatever it is given"));
         }
@@ -107,6 +115,17 @@ impl Tool {
         if let Some((word, _)) = harm {
             return Some(said(&word));
         }
+        if let Some(reason) = self.writes_over() {
+            return Some(reason);
+        }
+        if let Some(word) = pays(&self.text) {
+            return Some(said(&word));
+        }
+        let acts = |(_, sense): &(String, Sense)| *sense == Sense::Act;
+        let sends = self.said.lead().into_iter().chain(self.said.joined()).find(acts);
+        if let Some((verb, _)) = sends.filter(|_| self.said.speaks_of("transaction transactions")) {
+            return Some(format!("the description says `{verb}` of a transaction, which moves money"));
+        }
         let changes = matches!(self.name.sense(), Some(Sense::Change | Sense::Act));
         if let Some(phrase) = evidence::replacement(&self.text).filter(|_| changes) {
             return Some(said(phrase));
@@ -116,8 +135,32 @@ impl Tool {
             return Some(said(&verb));
         }
         // What is made or given back may speak of the end it has one day.
-        let spared = matches!(self.name.sense(), Some(Sense::Make | Sense::Undo));
-        self.said.harm().filter(|_| !spared).map(said)
+        let upserts = self.name.joined().any(|(_, sense)| sense == Sense::Change);
+        let spared = matches!(self.name.sense(), Some(Sense::Make | Sense::Undo)) && !upserts;
+        let plain = self.name.sense().is_some_and(Sense::is_write);
+        let happening =
+            || happens(&self.text).filter(|(_, sense)| sense.is_harm() && !(plain && *sense != Sense::Harm));
+        let harm = self.said.harm().filter(|_| !matches!(self.name.sense(), Some(Sense::Make | Sense::Undo)));
+        harm.map(str::to_owned)
+            .or_else(|| happening().filter(|_| !spared).map(|(word, _)| word))
+            .map(|word| said(&word))
+    }
+
+    /// What stands in the place that is written to, and is gone after.
+    fn writes_over(&self) -> Option<String> {
+        let verb = self.name.verb().map(|(verb, _)| verb).unwrap_or_default();
+        let lead = self.said.lead().map(|(verb, _)| verb).unwrap_or_default();
+        let named = self.name.words().join(" ");
+        let gone = evidence::is_of_what_is_gone(&self.text) || evidence::is_of_what_is_gone(&named);
+        if !gone && (verb == "restore" || matches!(lead.as_str(), "restore" | "restores")) {
+            return Some("`restore` writes over what is there".to_owned());
+        }
+        if verb == "write" && self.name.words().iter().any(|word| word == "file" || word == "files") {
+            return Some("writing a file writes over what it held".to_owned());
+        }
+        self.said
+            .changes_all()
+            .map(|word| format!("the description says that the `{word}` is changed, not one thing of it"))
     }
 
     /// What is not destructive by any word.
@@ -128,6 +171,9 @@ impl Tool {
                 format!("neither the name `{}` nor the description says clearly what it does", self.shown),
             );
         };
+        if self.name.is_another_verb() {
+            return (Effect::Destructive, format!("`{verb}` means something else in the name `{}`", self.shown));
+        }
         if self.name.is_joined_to_the_unknown() {
             return (Effect::Destructive, format!("the name `{}` says only half of what it does", self.shown));
         }
@@ -138,7 +184,7 @@ impl Tool {
         if let Some((also, _)) = others.find(|(_, sense)| sense.is_write()) {
             return (Effect::Write, format!("`{also}` in the name `{}` adds or changes", self.shown));
         }
-        if let Some(word) = self.said.joined_unknown() {
+        if let Some(word) = self.said.joined_unknown().or_else(|| self.said.unknown_command()) {
             let word = clean(word, 40);
             return (
                 Effect::Destructive,
@@ -146,9 +192,29 @@ impl Tool {
             );
         }
         let said = self.said.lead().into_iter().chain(self.said.joined()).find(|(_, sense)| sense.is_write());
-        let said = said.map(|(verb, _)| verb).or_else(|| Sentence::later(&self.text, Sense::is_write));
+        let besides = || happens(&self.text).filter(|(_, sense)| sense.is_write()).map(|(word, _)| word);
+        let said = said.map(|(verb, _)| verb).or_else(|| Sentence::later(&self.text, Sense::is_write)).or_else(besides);
         if let Some(also) = said {
             return (Effect::Write, format!("the description says `{also}`, which adds or changes"));
+        }
+        if let Some(word) = unclear(&self.text) {
+            let word = clean(&word, 40);
+            return (
+                Effect::Destructive,
+                format!("the description says `{word}`, which is unclear and counts as destructive"),
+            );
+        }
+        if let Some(word) = self.said.reaches_out() {
+            return (
+                Effect::Destructive,
+                format!("the description speaks of `{word}`, so more is done than looked at"),
+            );
+        }
+        if words::reaches(&verb) && !self.said.looks_at_something() && !Sentence::answers(&self.text) {
+            return (
+                Effect::Destructive,
+                format!("nothing says that `{verb}` only looks, and unclear counts as destructive"),
+            );
         }
         if sense == Sense::Read || self.said.reads() || self.reads_a_thing(&verb) {
             return (Effect::Read, format!("`{verb}` only looks"));

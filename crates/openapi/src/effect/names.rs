@@ -74,6 +74,24 @@ impl Name {
         beside.filter(|(_, word)| !words::is_noun(word)).filter_map(|(_, word)| Some((word.as_str(), sense(word)?)))
     }
 
+    /// Whether a particle makes the verb another one that nobody knows: `count_up`, `get_out_of`.
+    pub(super) fn is_another_verb(&self) -> bool {
+        let looks = self.sense().is_some_and(|sense| sense <= Sense::Unsure);
+        let next = self.verb.and_then(|(at, _)| self.words.get(at + 1));
+        looks && next.is_some_and(|next| matches!(next.as_str(), "out" | "off" | "up" | "down" | "away"))
+    }
+
+    /// Whether `by` follows the verb, which is then a thing that is found: `bookById`.
+    pub(super) fn is_found_by(&self) -> bool {
+        self.verb.is_some_and(|(at, _)| self.words.get(at + 1).is_some_and(|next| next == "by"))
+    }
+
+    /// Whether it says that something is run, and behind that what looks: `run_lint`.
+    pub(super) fn runs_what_looks(&self) -> bool {
+        let at = self.verb.map_or(0, |(at, _)| at);
+        self.words.iter().take(at).any(|word| word == "run")
+    }
+
     /// Whether the verb is joined to a word that says nothing known: `scan_and_frobnicate`, `frobnicate_and_list`.
     pub(super) fn is_joined_to_the_unknown(&self) -> bool {
         let Some((at, _)) = self.verb else { return false };

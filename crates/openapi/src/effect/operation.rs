@@ -4,6 +4,7 @@
 //! unless something speaks against it, `DELETE` destroys unless it only gives something back, and whatever may change
 //! something is destructive unless its words say clearly that it is not.
 
+mod besides;
 mod changing;
 
 use ambit_model::Effect;
@@ -12,11 +13,17 @@ use http::Method;
 use super::names::{self, Name};
 use super::prose::Sentence;
 use super::words::{self, Sense};
-use super::{Facts, Judged, evidence};
+use super::{Facts, Judged, evidence, happens};
 use crate::text::clean;
 
 /// Verbs whose product is the answer itself, where the method is safe.
 const ANSWERS: [&str; 6] = ["export", "generate", "render", "build", "compose", "mint"];
+/// What stands before a thing and tells which: `dailyForecast`.
+const WHICH: &str = "\
+    next last first latest current daily weekly monthly yearly hourly recent all my own public private new popular top \
+    active available upcoming trending random today yesterday default global total average max min";
+/// How names of things end.
+const OF_THINGS: [&str; 10] = ["s", "tion", "sion", "ment", "ity", "ness", "ance", "ence", "ship", "info"];
 /// Channels on which anything may be said.
 const CHANNELS: [&str; 4] = ["connect", "attach", "tunnel", "proxy"];
 
@@ -77,6 +84,9 @@ impl<'a> Reading<'a> {
 
     fn of_safe_method(&self) -> Judged {
         let method = self.method();
+        if self.summary.opens_a_channel() {
+            return (Effect::Destructive, "on a channel anything may be said".to_owned());
+        }
         let in_names = [("operation id", self.id_against_looking()), ("path", self.path_against_looking())];
         let in_names = in_names.into_iter().filter_map(|(place, found)| Some((place, found?)));
         let in_names = in_names.map(|(place, (word, sense))| (place, word.to_owned(), sense));
@@ -96,10 +106,41 @@ impl<'a> Reading<'a> {
         if let Some(name) = self.program().filter(|_| !self.id.reads()) {
             return (Effect::Destructive, format!("the argument `{name}` is a program"));
         }
+        if let Some(word) = happens::takes_away(&self.all_said()) {
+            return (
+                Effect::Destructive,
+                format!("it is said that something is `{word}`, though the method is `{method}`"),
+            );
+        }
+        if let Some(word) = self.unknown_action() {
+            let word = clean(word, 40);
+            return (
+                Effect::Destructive,
+                format!("`{word}` names no resource and is unclear, which counts as destructive"),
+            );
+        }
         match self.id.verb() {
             Some((verb, Sense::Read)) => (Effect::Read, format!("the method `{method}` and `{verb}` only look")),
             _ => (Effect::Read, format!("the method `{method}` only looks, and no word speaks against it")),
         }
+    }
+
+    /// A word that leads the operation id as a verb would, which nobody knows: `armDevice` of `/device/arm`. A thing is
+    /// named in the path too, or is told apart from others of its kind, or ends as names of things do; and a summary that
+    /// says more than the name is heard instead.
+    fn unknown_action(&self) -> Option<&str> {
+        let (first, rest) = self.id.words().split_first()?;
+        if self.id.verb().is_some() || !(self.summary.is_empty() || self.summary.begins_with(first)) {
+            return None;
+        }
+        let which = WHICH.split_whitespace().any(|word| word == first);
+        if which || OF_THINGS.iter().any(|ending| first.ends_with(ending)) {
+            return None;
+        }
+        let plural = format!("{first}s");
+        let in_path = names::words(self.facts.path).iter().any(|word| word == first || *word == plural);
+        let acts = !rest.is_empty() && self.ending.alone() == Some(first);
+        (acts || !in_path).then_some(first)
     }
 
     /// The gravest word of the operation id that does more than look.
@@ -111,7 +152,9 @@ impl<'a> Reading<'a> {
         }
         let reads = self.id_reads() || self.summary.reads();
         let counts = |(verb, sense): &(&str, Sense)| does_more(verb, *sense) && !(reads && words::is_noun(verb));
-        let words = self.id.verb().into_iter().chain(self.id.other_verbs()).filter(counts);
+        // `bookById` names a book.
+        let verb = self.id.verb().filter(|(verb, _)| !(words::is_noun(verb) && self.id.is_found_by()));
+        let words = verb.into_iter().chain(self.id.other_verbs()).filter(counts);
         let joined = self.id.joined().filter(|(verb, sense)| does_more(verb, *sense));
         words.chain(joined).max_by_key(|(_, sense)| *sense)
     }
@@ -125,7 +168,8 @@ impl<'a> Reading<'a> {
         }
         let counts =
             |(verb, sense): &(&str, Sense)| does_more(verb, *sense) && !(self.summary.reads() && words::is_noun(verb));
-        let verb = self.ending.verb().filter(counts).filter(|_| !self.id_reads());
+        let verb = self.ending.verb().filter(|(verb, _)| !is_answer(verb) || self.ending.alone().is_some_and(makes));
+        let verb = verb.filter(|found| counts(found) || makes(found.0)).filter(|_| !self.id_reads());
         let joined = self.ending.joined().filter(|(verb, sense)| does_more(verb, *sense) && !words::is_noun(verb));
         verb.into_iter().chain(joined).max_by_key(|(_, sense)| *sense)
     }
@@ -162,6 +206,11 @@ fn does_more(verb: &str, sense: Sense) -> bool {
 fn anything<'n>(name: &'n Name, channel: Option<&'n str>) -> Option<&'n str> {
     let interpreter = name.words().iter().map(String::as_str).find(|word| words::is_interpreter(word));
     interpreter.or_else(|| channel.filter(|word| CHANNELS.contains(word)))
+}
+
+/// Whether a verb makes something where a path ends in it alone: `/reports/generate`, not `/reports/export`.
+fn makes(verb: &str) -> bool {
+    matches!(verb, "generate" | "build" | "compose" | "mint")
 }
 
 fn is_answer(verb: &str) -> bool {

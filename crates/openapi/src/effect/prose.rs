@@ -54,6 +54,10 @@ const PROGRAMS: [&str; 14] = [
     "process",
 ];
 
+/// Where a thing is shown, if not in the answer, and where it is offered.
+const SCREENS: &str = "device phone screen desktop display dashboard";
+const MARKETS: &str = "marketplace exchange market store";
+
 /// A verb and its sense.
 pub(super) type Verb = (String, Sense);
 
@@ -123,7 +127,17 @@ impl Sentence {
     pub(super) fn unknown_command(&self) -> Option<&str> {
         let led = self.led().filter(|led| led.sense.is_none() && !stands_in(DETERMINERS, &led.word))?;
         let next = self.tokens.get(self.lead? + 1)?;
+        if self.is_a_look() {
+            return None;
+        }
         (stands_in(DETERMINERS, &next.word) && !stands_in(PREPOSITIONS, &led.word)).then_some(led.word.as_str())
+    }
+
+    /// `Perform a search` and `Take a screenshot` do what their object says.
+    fn is_a_look(&self) -> bool {
+        let light = self.led().is_some_and(|led| matches!(base(&led.word), "perform" | "take" | "conduct" | "do"));
+        let object = self.tokens.iter().skip(self.lead.map_or(0, |at| at + 1)).take(4);
+        light && object.map(|token| token.sense).any(|sense| sense == Some(Sense::Read))
     }
 
     /// Whether something follows the leading verb that makes it one: `Block the user`, not `Block list`.
@@ -163,7 +177,9 @@ impl Sentence {
         let led = self.led().filter(|led| led.sense.is_some())?;
         let after = self.lead? + 1;
         let unknown = |(at, token): &(usize, &Token)| {
-            let verb = token.joined && token.sense.is_none() && token.word.len() > 2 && self.is_determined(*at);
+            let apart = self.tokens.get(*at + 1).is_some_and(|next| !next.joined);
+            let verb =
+                token.joined && token.sense.is_none() && token.word.len() > 2 && apart && self.is_determined(*at);
             let agrees =
                 token.word.ends_with('s') == led.third && !token.word.ends_with("ly") && !token.word.ends_with("ing");
             verb && agrees && !stands_in(DETERMINERS, &token.word) && !stands_in(PREPOSITIONS, &token.word)
@@ -178,9 +194,78 @@ impl Sentence {
         let mut said = sentences.filter(|sentence| {
             let led = sentence.led().is_some_and(|led| led.third && led.sense.is_some_and(kind));
             let next = sentence.lead.and_then(|at| sentence.tokens.get(at + 1)).map(|next| next.word.as_str());
-            led && sentence.lead_is_a_verb() && !matches!(next, None | Some("no" | "nothing" | "not" | "of"))
+            let plain =
+                sentence.tokens.len() > 3 && !next.is_some_and(|next| stands_in(PREPOSITIONS, next) || next == "per");
+            let reports = sentence.led().is_some_and(|led| led.word == "reports");
+            led && !reports
+                && (sentence.lead_is_a_verb() || plain)
+                && !matches!(next, None | Some("no" | "nothing" | "not" | "of"))
         });
         said.next()?.lead().map(|(verb, _)| verb)
+    }
+
+    /// Whether it is led by a verb that looks and has an object to look at, not `Fetch from the remote`.
+    pub(super) fn looks_at_something(&self) -> bool {
+        let next = self.lead.and_then(|at| self.tokens.get(at + 1));
+        let object = next.is_some_and(|next| !stands_in(PREPOSITIONS, &next.word) && !next.joined);
+        (self.sense() == Some(Sense::Read) || self.is_a_look()) && object && self.reaches_out().is_none()
+    }
+
+    /// What shows that something looked at goes somewhere: a place it is put to, or a market it is offered on.
+    pub(super) fn reaches_out(&self) -> Option<&str> {
+        let led = self.led()?;
+        let place = |at: usize, places: &str| {
+            let behind = self.tokens.iter().skip(at + 1).take(4).take_while(|token| !token.joined);
+            behind.map(|token| token.word.as_str()).find(|word| stands_in(places, word))
+        };
+        let lists = led.word.starts_with("list");
+        let mut rest = self.tokens.iter().enumerate().skip(self.lead? + 1);
+        let put = rest.find_map(|(at, token)| match token.word.as_str() {
+            "to" | "onto" | "into" if super::words::reaches(&led.word) && !led.word.starts_with("translate") => {
+                self.tokens.get(at + 1).map(|next| next.word.as_str())
+            }
+            "on" if super::words::reaches(&led.word) => place(at, SCREENS),
+            "on" | "at" if lists => place(at, MARKETS),
+            "for" if lists => place(at, "sale trading auction rent"),
+            _ => None,
+        });
+        let one = self.lead.and_then(|at| self.tokens.get(at + 1)).filter(|next| next.word == "a" || next.word == "an");
+        let offers = lists && one.is_some() && !self.tokens.iter().any(|token| token.word == "of");
+        put.or(offers.then_some(led.word.as_str()))
+    }
+
+    /// Whether a sentence of the text says what is answered.
+    pub(super) fn answers(text: &str) -> bool {
+        let mut sentences = text.split('\n').flat_map(|line| line.split(". ")).take(200).map(Self::of);
+        sentences
+            .any(|said| said.reads() && said.led().is_some_and(|led| led.third && !super::words::reaches(&led.word)))
+    }
+
+    /// Whether it opens a channel on which anything may be said: `Attach to a container`.
+    pub(super) fn opens_a_channel(&self) -> bool {
+        let next = self.lead.and_then(|at| self.tokens.get(at + 1));
+        self.led().is_some_and(|led| matches!(base(&led.word), "attach" | "connect"))
+            && next.is_some_and(|next| next.word == "to")
+    }
+
+    /// Whether it changes all there is: `Update the whole configuration`, `Set the access control list`.
+    pub(super) fn changes_all(&self) -> Option<&str> {
+        let changes = self.led().is_some_and(|led| led.sense == Some(Sense::Change));
+        let object = self.tokens.iter().skip(self.lead? + 1).take(5).take_while(|token| !token.joined);
+        let mut object = object.take_while(|token| !stands_in(PREPOSITIONS, &token.word));
+        object
+            .find(|token| changes && stands_in("whole entire complete full list", &token.word))
+            .map(|token| token.word.as_str())
+    }
+
+    /// Whether a word stands anywhere in it.
+    pub(super) fn speaks_of(&self, words: &str) -> bool {
+        self.tokens.iter().any(|token| stands_in(words, &token.word))
+    }
+
+    /// Whether it begins with a word.
+    pub(super) fn begins_with(&self, word: &str) -> bool {
+        self.tokens.first().is_some_and(|first| first.word == word)
     }
 
     /// An unmistakable verb of loss, wherever it stands.

@@ -99,6 +99,110 @@ fn a_sentence_that_nothing_is_kept_lowers_neither_method_nor_verb() {
 }
 
 #[test]
+fn a_looking_name_is_no_witness_against_what_is_said() {
+    for (path, id, summary, description) in [
+        ("/compute/start", "computeInstance", "Compute instance", "Starts an instance."),
+        ("/mail/fetch", "fetchMail", "Fetch new mail", "Messages are removed from the server."),
+        ("/samples/analyze", "analyzeSample", "Analyze a sample", "The sample is frobnicated."),
+        ("/devices/inspect", "inspectDevice", "Inspect a device", "Puts the device into maintenance mode."),
+        ("/users/identify", "identifyUser", "Identify a user", "Stores traits of the user."),
+        ("/render", "renderVideo", "Render a video", "Queues a job, which is billed."),
+        ("/listings", "listItem", "List an item for sale", ""),
+        ("/auth", "getAccessToken", "Get an access token", ""),
+        ("/count/increment", "countIncrement", "", ""),
+        ("/dialogs/show", "showDialog", "Show a dialog on the device", ""),
+        ("/guests/greet", "greetGuest", "", ""),
+        ("/lint", "cluster_run_lint", "Run lint checks on a cluster", ""),
+    ] {
+        let (effect, reason) = judge("POST", path, id, summary, description);
+        assert_ne!(effect, Effect::Read, "{path} {id}: {reason}");
+    }
+    for (name, description) in [
+        ("get_payment", "Takes a payment from the customer"),
+        ("get_lock", "Acquires the lock."),
+        ("get_rid_of_user", ""),
+        ("count_up", "Counts the counter up."),
+        ("fetch", "Fetches a URL with any method and body"),
+        ("fetch_origin", "Fetches from the remote repository."),
+        ("download_file", "Downloads a file to the local disk, replacing it."),
+        ("parse_config", "Parses the config, frobnicating it."),
+        ("list_shares", "Lists shares on the exchange for trading."),
+        ("simulate_click", "Simulates a click"),
+        ("identify_user", "Identifies a user. Traits are stored."),
+        ("show_banner", "Shows a banner to all visitors."),
+    ] {
+        let (effect, reason) = classify_named(name, description);
+        assert_ne!(effect, Effect::Read, "{name}: {reason}");
+    }
+    for (name, description) in [
+        ("describe_instance", "Describes an instance, including its tags."),
+        ("list_pods", "Lists pods. Pods which are being terminated are shown too."),
+        ("search_web", "Searches the web and returns results that are ranked by relevance."),
+        ("fetch_rates", "Fetches exchange rates."),
+        ("web_search", "Performs a web search"),
+    ] {
+        let (effect, reason) = classify_named(name, description);
+        assert_eq!(effect, Effect::Read, "{name}: {reason}");
+    }
+}
+
+#[test]
+fn what_writes_over_everything_is_destructive() {
+    for (method, path, id, summary) in [
+        ("POST", "/db/{id}/restore", "restoreDatabase", "Restores the database to the snapshot"),
+        ("PUT", "/files/{path}", "writeFile", "Write a file"),
+        ("PUT", "/objects/{key}", "putObject", "Upload an object"),
+        ("PUT", "/config", "updateConfig", "Update the whole configuration"),
+        ("PUT", "/acl", "setAcl", "Set the access control list"),
+        ("POST", "/orders/submit", "submitOrder", "Submit an order"),
+        ("POST", "/processes/{pid}/signal", "signalProcess", "Send a signal to a process"),
+    ] {
+        let (effect, reason) = judge(method, path, id, summary, "");
+        assert_eq!(effect, Effect::Destructive, "{path} {id}: {reason}");
+    }
+    let charged = judge("POST", "/orders", "createOrder", "Create an order", "The card is charged immediately.");
+    assert_eq!(charged.0, Effect::Destructive, "{}", charged.1);
+    for (path, id, summary) in [
+        ("/projects/{id}/restore", "restore", "Restore deleted or archived project"),
+        ("/lists/{id}", "updateList", "Update a card of the list"),
+    ] {
+        let (effect, reason) = judge("POST", path, id, summary, "");
+        assert_eq!(effect, Effect::Write, "{path}: {reason}");
+    }
+}
+
+#[test]
+fn a_safe_method_does_not_vouch_for_a_verb_that_nobody_knows() {
+    for (path, id, summary) in [
+        ("/device/arm", "armDevice", ""),
+        ("/device/arm", "armDevice", "Arm device"),
+        ("/launch", "launchJob", ""),
+        ("/relay", "energizeRelay", ""),
+        ("/u", "unsub", ""),
+        ("/reports/generate", "", ""),
+        ("/mail", "fetchMail", "Fetches new mail. Fetched messages are removed."),
+        ("/containers/{id}/ws", "containerSocket", "Attach to a container via a websocket"),
+    ] {
+        let (effect, reason) = judge("GET", path, id, summary, "");
+        assert_ne!(effect, Effect::Read, "{path} {id}: {reason}");
+    }
+    for (path, id, summary) in [
+        ("/pets/{id}/photos", "petPhotos", ""),
+        ("/items/{id}/like-count", "likeCount", ""),
+        ("/forecast/daily", "dailyForecast", ""),
+        ("/launches/next", "nextLaunch", ""),
+        ("/books/{id}", "bookById", ""),
+        ("/health", "health", ""),
+        ("/whoami", "whoami", ""),
+        ("/users/me/quota", "", ""),
+        ("/", "meta/root", "Index of the API"),
+    ] {
+        let (effect, reason) = judge("GET", path, id, summary, "");
+        assert_eq!(effect, Effect::Read, "{path} {id}: {reason}");
+    }
+}
+
+#[test]
 fn a_safe_method_does_not_excuse_a_word_that_does_more() {
     for (path, id, summary) in [
         ("/server/restart", "restart-server", ""),

@@ -43,22 +43,28 @@ impl Sense {
 const READ: &str = "\
     get list search find fetch show view browse lookup retrieve describe download count compare diff preview render \
     calculate compute estimate validate inspect introspect analyze analyse explain summarize whoami returns head \
-    suggest autocomplete parse simulate lint detect look greet echo translate peek screenshot scrape identify is has";
+    suggest autocomplete parse lint detect look greet echo translate peek screenshot scrape identify is has";
 const UNSURE: &str = "\
     read query check resolve return scan poll ask display match filter discover extract exists tail monitor audit \
-    convert classify crawl see";
+    convert classify crawl see simulate";
+/// Verbs among those that look which also reach out: to a screen, a disk, another machine. Where nothing but a name vouches
+/// for looking, they need an object and no destination.
+const REACHES: &str = "\
+    show fetch download browse greet echo screenshot scrape head translate peek";
+/// What a request brings into being where it asks for one: the answer is a new one each time.
+const MINTED: &str = "token tokens lock lease ticket session credential credentials";
 const MAKE: &str = "\
-    create add insert append register new invite fork clone copy duplicate upload generate mint issue book \
+    create add insert append register new invite fork clone copy duplicate upload generate mint issue \
     provision post compose draft import ingest enqueue make build grant allocate bulkcreate comment reply signup";
 const CHANGE: &str = "\
     update set edit modify patch change upsert save store put configure rename move adjust customize write amend \
-    map sort reorder reprioritize scope annotate fix reindex";
+    map sort reorder reprioritize scope annotate fix reindex increment decrement";
 const ACT: &str = "\
     enable start trigger send submit publish request assign attach connect link approve accept confirm star \
     follow pin watch subscribe like react mark ping test redeliver retry rerun rerequest dispatch restore \
     resume reopen reactivate reinstate undelete activate open join export refresh notify schedule \
-    verify acknowledge ack login signin checkin allow authorize queue tag label share renew extend signal announce \
-    deliver forward record track log report upvote vote rate bookmark favorite impersonate assume receive backup turn wake";
+    verify acknowledge ack login signin checkin allow authorize queue tag label share renew extend announce \
+    deliver forward record track log report upvote vote rate bookmark favorite impersonate assume receive backup turn wake install";
 const HARM: &str = "\
     delete remove destroy erase purge wipe drop revoke reset rotate disable deactivate cancel terminate kill \
     abort uninstall detach dismiss reject deny decline discard overwrite replace truncate clear flush evict \
@@ -67,11 +73,12 @@ const HARM: &str = "\
     withdraw del rm rmdir nuke shred redact scrub logout signout signoff optout regenerate regen cleanup offboard \
     delist undeploy dissolve disassociate dissociate untag unset quarantine deauthorize retire recall bulkdelete \
     batchdelete deleteall removeall empty demote downgrade annul rescind strip reverse pop dequeue toggle poweroff \
-    turnoff switchoff teardown writeoff takedown down off eject redeem";
+    turnoff switchoff teardown writeoff takedown down off eject redeem rid";
 const HARM_OR_NOUN: &str = "\
     block lock merge close end stop complete finish finalize shutdown restrict force review leave pay \
     charge capture payout restart reboot halt quit exit release settle wire spend buy purchase sell trade unsafe \
-    format freeze mute hide exclude isolate fail failover drain deploy promote checkout swap switch claim sync";
+    format freeze mute hide exclude isolate fail failover drain deploy promote checkout swap switch claim sync \
+    book bill debit signal scale";
 const RUN: &str = "execute exec eval evaluate run invoke interpret interact";
 /// What `un…` gives back.
 const UNDOABLE: &str = "\
@@ -166,6 +173,15 @@ pub(super) fn is_language(word: &str) -> bool {
 
 pub(super) fn is_prompt(word: &str) -> bool {
     stands_in(PROMPTS, word)
+}
+
+/// Whether a verb that looks may also reach out.
+pub(super) fn reaches(word: &str) -> bool {
+    stands_in(REACHES, word) || base_forms(word).any(|base| stands_in(REACHES, &base))
+}
+
+pub(super) fn is_minted(word: &str) -> bool {
+    stands_in(MINTED, word)
 }
 
 pub(super) fn is_markable(word: &str) -> bool {

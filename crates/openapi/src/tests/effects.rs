@@ -11,7 +11,11 @@ use crate::effect::{Facts, classify, classify_named};
 fn labels(name: &str) -> Vec<Vec<String>> {
     let path = format!("{}/tests/labels/{name}.tsv", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .skip(1)
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
 }
 
 /// What was meant, what was found, and the operation with the reason.
@@ -93,6 +97,38 @@ fn operations_of_other_apis_fail_closed() {
     assert!(recall(&rows, Effect::Read) >= 890, "{:#?}", wrong(&rows, Effect::Read));
     assert!(recall(&rows, Effect::Write) >= 890, "{:#?}", wrong(&rows, Effect::Write));
     assert!(precision(&rows, Effect::Destructive) >= 870, "{}", precision(&rows, Effect::Destructive));
+}
+
+/// Destructive operations of the second set that pass for less, and why. It may only shrink.
+const MISSED: [(&str, &str); 5] = [
+    (
+        "admin_conversations_setTeams",
+        "`set the workspaces` replaces who shares a channel, and says so in the schema only",
+    ),
+    ("admin_users_setRegular", "that `a regular user` is less than an owner is knowledge of the product"),
+    ("CreateIncomingPhoneNumberLocal", "that a number is bought by creating it stands nowhere in the operation"),
+    ("registry_update_garbageCollection", "the sentence that says it cancels stands in another operation"),
+    ("ignite", "under `GET` one word that is also its path is taken for the name of a resource"),
+];
+
+/// When it was labelled, before the classifier was looked at, the classifier found 66.4 % of what is destructive in it and
+/// 89.6 % of what reads, and called 50 operations reads that are none. It has been tuned against since: it guards what was
+/// found then, and says nothing any more of how well other APIs fare.
+#[test]
+fn operations_that_misled_once_fail_closed() {
+    let mut rows = known_by_words("second");
+    assert_eq!(rows.len(), 570);
+    let missed =
+        |(meant, found, what): &Row| found < meant && MISSED.iter().any(|(id, _)| what.contains(&format!(" {id}: ")));
+    assert_eq!(
+        rows.iter().filter(|row| missed(row)).count(),
+        MISSED.len(),
+        "a miss that is none any more is struck out"
+    );
+    assert!(recall(&rows, Effect::Read) >= 900, "{:#?}", wrong(&rows, Effect::Read));
+    assert!(recall(&rows, Effect::Write) >= 770, "{:#?}", wrong(&rows, Effect::Write));
+    rows.retain(|row| !missed(row));
+    fails_closed(&rows);
 }
 
 /// The operations of an API as somebody wrote them who gave them no name, or no sentence.

@@ -14,7 +14,8 @@ use crate::text::clean;
 
 impl Reading<'_> {
     pub(super) fn of_changing_method(&self) -> Judged {
-        if let Some(reason) = self.runs_anything().or_else(|| self.harm_in_words()).or_else(|| self.harm_in_meaning()) {
+        let harm = self.runs_anything().or_else(|| self.harm_in_words()).or_else(|| self.harm_in_meaning());
+        if let Some(reason) = harm.or_else(|| self.writes_over()).or_else(|| self.harm_happens()) {
             return (Effect::Destructive, reason);
         }
         if *self.facts.method == Method::POST
@@ -35,7 +36,10 @@ impl Reading<'_> {
                 (Effect::Write, format!("`{verb}` changes something that can be changed back"))
             }
             Some((verb, _)) => (Effect::Write, format!("`{verb}` takes nothing away")),
-            None => (Effect::Destructive, self.unclear()),
+            None => match self.adds_besides() {
+                Some(reason) => (Effect::Write, reason),
+                None => (Effect::Destructive, self.unclear()),
+            },
         }
     }
 
@@ -65,6 +69,9 @@ impl Reading<'_> {
         let search = self.id.reads();
         if let Some((word, _)) = verbs.chain(beside).find(|(_, sense)| *sense == Sense::Run) {
             return Some(runs(word));
+        }
+        if self.summary.opens_a_channel() {
+            return Some("on a channel anything may be said".to_owned());
         }
         if let Some((word, Sense::Run)) = self.summary.lead().filter(|_| !search) {
             return Some(runs(&word));
@@ -125,7 +132,10 @@ impl Reading<'_> {
         let made = last.chain(self.ending.words().first().map(String::as_str));
         let money = match sense? {
             Sense::Make => made.into_iter().find(|word| words::is_money(word))?,
-            Sense::Act => self.id.words().iter().map(String::as_str).find(|word| words::is_money(word))?,
+            Sense::Act => {
+                let binds = |word: &&str| words::is_money(word) || matches!(*word, "order" | "orders");
+                self.id.words().iter().map(String::as_str).find(binds)?
+            }
             _ => return None,
         };
         Some(format!("`{money}` moves money"))
@@ -201,12 +211,14 @@ impl Reading<'_> {
             return None;
         }
         let unknown = self.summary.joined_unknown().or_else(|| self.summary.unknown_command());
-        if self.id.is_joined_to_the_unknown() || unknown.is_some() {
+        if self.id.is_joined_to_the_unknown() || unknown.is_some() || self.does_more_besides() {
             return None;
         }
         let summary = self.summary.sense();
         match self.id.verb() {
-            Some((verb, Sense::Read)) if matches!(summary, None | Some(Sense::Read | Sense::Unsure | Sense::Run)) => {
+            Some((verb, Sense::Read))
+                if matches!(summary, None | Some(Sense::Read | Sense::Unsure | Sense::Run)) && self.stays(verb) =>
+            {
                 Some(format!("`{verb}` only looks, `POST` only carries the question"))
             }
             Some((verb, Sense::Unsure)) if self.summary.reads() || self.description_reads() => {
@@ -216,10 +228,13 @@ impl Reading<'_> {
                 Some(format!("`{verb}` is asked with what to filter and how to page, and only looks"))
             }
             None if self.summary.reads() => {
-                let (verb, _) = self.summary.lead()?;
+                let (verb, _) = self.summary.lead().filter(|(verb, _)| self.stays(verb))?;
                 Some(format!("`{verb}` in the summary only looks"))
             }
-            None if summary.is_none() && self.id.words().is_empty() && self.ending.reads() => {
+            None if summary.is_none()
+                && self.id.words().is_empty()
+                && self.ending.verb().is_some_and(|(verb, sense)| sense == Sense::Read && self.stays(verb)) =>
+            {
                 Some(format!("the path ends in `{}`, which only looks", self.ending.words().join("-")))
             }
             _ => None,
@@ -231,7 +246,7 @@ impl Reading<'_> {
         said.reads() && said.joined().into_iter().all(|(_, sense)| matches!(sense, Sense::Read | Sense::Unsure))
     }
 
-    fn is_a_question(&self) -> bool {
+    pub(super) fn is_a_question(&self) -> bool {
         let nested = self.facts.arguments.iter().filter(|(name, _)| *name == "body");
         let nested = nested.flat_map(|(_, schema)| evidence::members(schema)).map(|(name, _)| name);
         self.facts.arguments.iter().map(|(name, _)| *name).chain(nested).any(evidence::asks)
