@@ -65,6 +65,9 @@ impl Default for Settings {
     }
 }
 
+/// Whether a request may still leave.
+pub type Stands<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Sends requests. Cheap to clone; clones share the pool.
 #[derive(Clone)]
 pub struct Client {
@@ -120,7 +123,22 @@ impl Client {
         request: Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Response<Body>, SendError> {
-        match self.try_send(target, request, deadline).await {
+        self.send_while(target, request, deadline, &|| true).await
+    }
+
+    /// As [`Client::send`], but only if `stands` says so right before the request leaves, when the waiting for a place and a
+    /// connection is over.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; [`NotSent::Withdrawn`].
+    pub async fn send_while(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+        deadline: Instant,
+        stands: Stands<'_>,
+    ) -> Result<Response<Body>, SendError> {
+        match self.try_send(target, request, deadline, stands).await {
             Ok(response) => Ok(response),
             Err(sent) => Err(SendError { host: target.host().into(), sent }),
         }
@@ -131,13 +149,15 @@ impl Client {
         target: &Target,
         request: Request<Full<Bytes>>,
         deadline: Instant,
+        stands: Stands<'_>,
     ) -> Result<Response<Body>, Sent> {
         if deadline <= Instant::now() {
             return Err(Sent::No(NotSent::Deadline));
         }
         let (request, handoff) = prepare(target, request).map_err(Sent::No)?;
         let slot = take_slot(target, deadline).await.map_err(Sent::No)?;
-        let (response, kept) = match timeout_at(deadline, self.shared.exchange(target, request, &handoff)).await {
+        let (response, kept) = match timeout_at(deadline, self.shared.exchange(target, request, &handoff, stands)).await
+        {
             Ok(exchanged) => exchanged?,
             Err(_) if handoff.give_up() => return Err(Sent::No(NotSent::Deadline)),
             Err(_) => return Err(Sent::Maybe(Lost::Deadline)),
@@ -157,8 +177,13 @@ impl Shared {
         target: &Target,
         mut request: Request<Outgoing>,
         handoff: &Handoff,
+        stands: Stands<'_>,
     ) -> Result<(Response<Incoming>, Kept), Sent> {
         while let Some(mut kept) = self.pool.take(target.route()).await {
+            if !stands() {
+                self.pool.way(target.route().clone()).give_back(kept);
+                return Err(Sent::No(NotSent::Withdrawn));
+            }
             match kept.send(request).await {
                 Ok(response) => return Ok((response, kept)),
                 Err(Failed::Untaken(untaken)) => request = *untaken,
@@ -167,6 +192,9 @@ impl Shared {
         }
         // Boxed, because every request would carry the room for it.
         let mut fresh = Box::pin(self.connect(target, handoff)).await?;
+        if !stands() {
+            return Err(Sent::No(NotSent::Withdrawn));
+        }
         match fresh.send(request).await {
             Ok(response) => Ok((response, fresh)),
             Err(Failed::Untaken(_)) => Err(Sent::No(NotSent::Closed)),

@@ -123,8 +123,11 @@ impl Kept {
     /// Looks at what the peer did while nobody looked, or at what the last answer left behind. Whether the connection can
     /// take another request.
     pub(crate) fn is_free(&mut self) -> bool {
-        // Nobody waits: wakes that come from now on go nowhere.
-        let _ = self.drive(&mut Context::from_waker(Waker::noop()), |_| Poll::<()>::Pending);
+        // Nobody waits: wakes that come from now on go nowhere. And nobody's turn is over: a task that has used up its share of
+        // the runtime would be told that nothing happened.
+        let mut look =
+            tokio::task::coop::unconstrained(poll_fn(|context| self.drive(context, |_| Poll::<()>::Pending)));
+        let _ = Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop()));
         self.signal.state.store(AWAKE, Ordering::Release);
         !self.over && self.sender.is_ready()
     }

@@ -29,7 +29,7 @@ pub mod target;
 pub mod tls;
 
 pub use body::{Body, Chunks, ReadError};
-pub use client::{Client, Settings};
+pub use client::{Client, Settings, Stands};
 pub use fetch::{Ask, FetchError, FetchLimits, Fetched, Redirects};
 pub use network::Network;
 pub use rules::{EgressRules, Refusal};

@@ -42,6 +42,9 @@ pub enum NotSent {
     /// The request does not fit the target.
     #[error("the request was not valid: {0}")]
     Invalid(Box<str>),
+    /// What the sender asked right before the request would leave spoke against it.
+    #[error("it was withdrawn while it waited")]
+    Withdrawn,
     /// The connection went away before it took the request.
     #[error("the connection closed before the request was sent: try again")]
     Closed,

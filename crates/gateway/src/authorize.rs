@@ -5,16 +5,18 @@
 
 use std::sync::Arc;
 
-use ambit_identity::caller::Caller;
+use ambit_identity::{authenticate::Standing, caller::Caller};
 use ambit_live::{Snapshot, catalogue::PublishedTool};
 use ambit_model::{Outcome, ids::Millis};
-use ambit_policy::{ToolIndex, Verdict, Visible};
+use ambit_policy::{EndpointIndex, ToolIndex, Verdict, Visible};
 
 use crate::{http::Place, resolve::Target, trail::Judged};
 
 /// The proof that the standing half of a decision allows a tool to a caller.
 pub(crate) struct Permit {
     snapshot: Arc<Snapshot>,
+    endpoint: EndpointIndex,
+    caller: Arc<Caller>,
     tool: Arc<PublishedTool>,
     verdict: Arc<Verdict>,
 }
@@ -33,7 +35,7 @@ pub(crate) enum Denied {
 ///
 /// # Errors
 /// [`Denied`].
-pub(crate) fn authorize(target: &Target<'_>, caller: &Caller, now: Millis) -> Result<Permit, Denied> {
+pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) -> Result<Permit, Denied> {
     let snapshot = target.snapshot();
     let verdict = snapshot.judge.standing(caller.class(), target.endpoint(), target.judged(), now);
     let entry = snapshot.catalogue.entry(target.position());
@@ -47,7 +49,13 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Caller, now: Millis) -> Re
     let outcome = if revoked { Outcome::Hidden } else { verdict.outcome };
     let judged = |verdict| Judged::Tool { tool: Arc::clone(&entry.tool), verdict, outcome };
     match outcome {
-        Outcome::Allow => Ok(Permit { snapshot: Arc::clone(snapshot), tool: Arc::clone(&entry.tool), verdict }),
+        Outcome::Allow => Ok(Permit {
+            snapshot: Arc::clone(snapshot),
+            endpoint: target.endpoint(),
+            caller: Arc::clone(caller),
+            tool: Arc::clone(&entry.tool),
+            verdict,
+        }),
         Outcome::Hidden => Err(Denied::Hidden(judged(verdict))),
         Outcome::NeedsScope => Err(Denied::NeedsScope(judged(Arc::clone(&verdict)), verdict)),
         // The standing half never asks for an approval; should it, nothing runs without one.
@@ -66,6 +74,30 @@ impl Permit {
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
         &self.verdict
+    }
+
+    /// Whether it would be given now, on what holds now. Asked again right before a call leaves, which may have waited for
+    /// its record, a place or a connection.
+    pub(crate) fn stands(&self, current: &Arc<Snapshot>, now: Millis) -> bool {
+        if Arc::ptr_eq(current, &self.snapshot) {
+            return self.verdict.is_valid_at(now) && self.caller.is_valid_at(now);
+        }
+        self.is_given_by(current, now).unwrap_or(false)
+    }
+
+    fn is_given_by(&self, current: &Snapshot, now: Millis) -> Option<bool> {
+        // Another configuration may read the very token differently: whoever waited for that asks again.
+        if current.deployment.digest != self.snapshot.deployment.digest {
+            return Some(false);
+        }
+        let caller = self.caller.at(&Standing::from(current), now)?;
+        let endpoint = current.judge.endpoint_index(&self.snapshot.judge.endpoint(self.endpoint)?.slug)?;
+        let number = current.judge.tool_index(self.tool.id())?;
+        let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
+        let verdict = current.judge.standing(caller.class(), endpoint, number, now);
+        let is_same = entry.tool.digest == self.tool.digest && entry.tool.effect.effect == self.tool.effect.effect;
+        let revoked = current.revocations.hides_tool(self.tool.id(), caller.issued_at());
+        Some(verdict.outcome == Outcome::Allow && is_same && !revoked)
     }
 
     /// What the trail says about it.

@@ -148,6 +148,11 @@ impl Guarded {
         self.permit.tool()
     }
 
+    /// Whether it is still allowed, now.
+    pub(crate) fn stands(&self, gateway: &Gateway) -> bool {
+        self.permit.stands(&gateway.live().current(), gateway.live().clock().now())
+    }
+
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
         self.permit.verdict()
     }

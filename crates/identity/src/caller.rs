@@ -105,6 +105,16 @@ impl Caller {
         Ok(caller)
     }
 
+    /// The same caller as another revision of the same configuration knows it, if it still does.
+    pub fn at(&self, standing: &Standing<'_>, now_ms: Millis) -> Option<Self> {
+        Self::establish(Arc::clone(&self.verified), standing, now_ms).ok()
+    }
+
+    /// Whether its times have not run out.
+    pub fn is_valid_at(&self, now_ms: Millis) -> bool {
+        self.still_valid(now_ms).is_ok()
+    }
+
     /// Compares the times that run out by themselves.
     pub(crate) fn still_valid(&self, now_ms: Millis) -> Result<(), TokenFault> {
         if now_ms < self.valid_until {

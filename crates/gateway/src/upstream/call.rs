@@ -73,7 +73,13 @@ async fn rest(gateway: &Gateway, guarded: &Guarded, built: BuiltRequest) -> (Sai
         return failed(guarded, Executed::No, "its server is not there any more", "no_server");
     };
     let credential = guarded.credential().map(AsRef::as_ref);
-    match gateway.shared.upstreams.rest.send(base, built, credential, server.limits).await {
+    match gateway
+        .shared
+        .upstreams
+        .rest
+        .send(base, built, credential, (server.limits, &|| guarded.stands(gateway)))
+        .await
+    {
         Ok(Answer { status, outcome }) => {
             let result = if outcome.is_error { "tool_error" } else { "ok" };
             let note = Note { executed: Executed::Yes, upstream_status: Some(status.as_u16()), ..Note::of(result) };
@@ -120,6 +126,8 @@ fn unsent(error: &SendError) -> (&'static str, &'static str) {
         ("its address may not be used", "address_refused")
     } else if matches!(error.sent, Sent::No(NotSent::Busy)) {
         ("too many requests to it are in flight", "busy")
+    } else if matches!(error.sent, Sent::No(NotSent::Withdrawn)) {
+        ("what allowed the call ended while it waited", "withdrawn")
     } else if error.is_timeout() {
         ("it did not answer in time", "timeout")
     } else if error.may_have_happened() {
@@ -161,6 +169,7 @@ async fn mcp(gateway: &Gateway, guarded: &Guarded, relay: Option<&Relay>) -> (Sa
         max_bytes: server.limits.max_reply_bytes,
         client_era: guarded.era(),
         progress: relay.map(|relay| relay as &dyn mcp::OnProgress),
+        stands: &|| guarded.stands(gateway),
     };
     match gateway.shared.upstreams.mcp.call(&call).await {
         Ok(answer) => {
@@ -172,7 +181,8 @@ async fn mcp(gateway: &Gateway, guarded: &Guarded, relay: Option<&Relay>) -> (Sa
             tracing::warn!(kind, detail = failure.detail(), "{}", failure.what());
             let executed = if failure.may_have_happened() { Executed::Unknown } else { Executed::No };
             let sentence = sentence(guarded, executed, &failure.what());
-            let said = match failure.required() {
+            // To a client that is told what is missing, the call has not begun: it would make it again.
+            let said = match failure.required().filter(|_| executed == Executed::No) {
                 Some(required) => Said::Lacks { required: required.clone(), sentence },
                 None => Said::Failed(sentence),
             };

@@ -3,7 +3,7 @@
 //! No header, cookie or token of the caller is in the request; it was built from validated arguments alone. Redirects are
 //! not followed, nothing is sent twice.
 
-use ambit_egress::{Client, ReadError, SendError, Target, TargetError};
+use ambit_egress::{Client, ReadError, SendError, Stands, Target, TargetError};
 use ambit_live::credentials::Spendable;
 use ambit_model::server::CallLimits;
 use ambit_openapi::{BaseUrl, BuiltRequest, ToolOutcome, response::Limits, to_tool_result};
@@ -69,11 +69,15 @@ impl Rest {
         base: &BaseUrl,
         built: BuiltRequest,
         credential: Option<&Spendable>,
-        limits: CallLimits,
+        (limits, stands): (CallLimits, Stands<'_>),
     ) -> Result<Answer, Failure> {
         let deadline = Instant::now() + limits.timeout;
         let target = self.target(base).map_err(Failure::Address)?;
-        let response = self.egress.send(&target, request(built, credential), deadline).await.map_err(Failure::Send)?;
+        let response = self
+            .egress
+            .send_while(&target, request(built, credential), deadline, stands)
+            .await
+            .map_err(Failure::Send)?;
         let (head, body) = response.into_parts();
         if let Some(coding) = coding_of(&head.headers) {
             return Err(Failure::Encoded(head.status, coding));

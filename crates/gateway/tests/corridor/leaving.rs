@@ -151,3 +151,35 @@ async fn a_closed_connection_cancels_a_modern_read_alone() {
     assert_eq!(outcomes.len(), 2);
     assert!(outcomes.iter().all(|outcome| outcome["executed"] == "yes" && outcome["result"] == "ok"), "{outcomes:?}");
 }
+
+/// A write that waits for a place at its API is judged again when its turn comes: what was revoked meanwhile does not leave.
+#[tokio::test]
+async fn what_is_revoked_while_it_waits_for_a_place_does_not_go_out() {
+    const PLACES: usize = 256;
+    let room = Room::with_patience(Duration::from_secs(60)).await;
+    room.upstream.will(Act::Held(r#"{"ok":true}"#.into()));
+    let readers = [room.alice(), room.token("bob", "c1", &["reads"])];
+    let reads: Vec<_> = (0..PLACES)
+        .map(|number| send(&room, call(&readers[number % readers.len()], "list-things", &json!({}))))
+        .collect();
+    while room.upstream.seen().len() < PLACES {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let write = send(&room, call(&room.alice(), "create-thing", &json!({"name": "x"})));
+    let waits = |event: &Value| event["event"] == "intent" && event["target"]["tool"] == "create-thing";
+    while !room.requests().iter().any(waits) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    room.revoke(ambit_model::revocation::Scope::User(ambit_model::ids::UserKey::local("alice").unwrap())).await;
+    room.upstream.release_all();
+    assert_eq!(write.await.unwrap(), StatusCode::OK, "a tool error");
+    for read in reads {
+        read.await.unwrap();
+    }
+    let events = room.requests_when(2 * (PLACES + 1)).await;
+    let intent = events.iter().find(|event| waits(event)).unwrap();
+    let ended = |event: &&Value| event["event"] == "outcome" && event["request"] == intent["request"];
+    let outcome = events.iter().find(ended).unwrap();
+    assert_eq!((&outcome["executed"], &outcome["result"]), (&json!("no"), &json!("withdrawn")));
+    assert!(room.upstream.seen().iter().all(|request| !request.starts_with("POST")), "it left nevertheless");
+}

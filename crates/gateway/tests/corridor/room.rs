@@ -51,6 +51,9 @@ use crate::upstream::{Act, Upstream};
 /// The time of the tests, at the start of a second.
 pub const T0: Millis = 1_800_000_000_000;
 
+/// How long a call waits for its upstream, unless said otherwise.
+const PATIENCE: Duration = Duration::from_millis(700);
+
 /// What the API is reached with.
 pub const SECRET: &str = "s3cret-of-the-api";
 
@@ -113,7 +116,7 @@ impl Room {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        Self::built(settings, Credentials::default()).await
+        Self::built(settings, Credentials::default(), PATIENCE).await
     }
 
     /// One whose MCP server is spoken to with the secret, too.
@@ -123,16 +126,24 @@ impl Room {
             scheme: Scheme::Bearer(SecretRef::Env("API_TOKEN".into())),
         };
         let at_peer = Credentials { default: Some(credential), by_effect: BTreeMap::new() };
-        Self::built(Settings::default(), at_peer).await
+        Self::built(Settings::default(), at_peer, PATIENCE).await
     }
 
-    async fn built(settings: Settings, at_peer: Credentials) -> Self {
+    /// One that waits so long for its API.
+    pub async fn with_patience(patience: Duration) -> Self {
+        Self::built(Settings::default(), Credentials::default(), patience).await
+    }
+
+    async fn built(settings: Settings, at_peer: Credentials, patience: Duration) -> Self {
         let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual(T0);
         let peer = Upstream::start().await;
         peer.will(Act::Mcp { tools: PEER_TOOLS.into(), result: PEER_RESULT.into() });
         let mut deployment = deployment(&format!("http://{}/rpc", peer.address));
+        for server in deployment.servers.values_mut() {
+            server.limits.timeout = patience;
+        }
         deployment.servers.get_mut("up").unwrap().credentials = at_peer;
         let egress = Client::new(&ambit_egress::Settings {
             rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
@@ -422,7 +433,7 @@ fn server() -> Server {
             by_effect: [(Effect::Write, credential("api-writes"))].into(),
         },
         overrides: BTreeMap::new(),
-        limits: CallLimits { timeout: Duration::from_millis(700), max_reply_bytes: 64 * 1024 },
+        limits: CallLimits { timeout: PATIENCE, max_reply_bytes: 64 * 1024 },
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 use std::sync::Arc;
 
+use ambit_egress::Stands;
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
@@ -28,7 +29,7 @@ use super::list::list_over;
 use super::one::{Presented, Upstream, presented};
 
 /// A call that was judged, guarded and recorded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Call<'c> {
     /// The server.
     pub server: &'c Server,
@@ -46,6 +47,8 @@ pub struct Call<'c> {
     pub client_era: Era,
     /// Who is told how far the call has come. Without, the server is not asked to tell.
     pub progress: Option<&'c dyn OnProgress>,
+    /// Asked right before it leaves.
+    pub stands: Stands<'c>,
 }
 
 /// Hears how far a call has come.
@@ -139,6 +142,7 @@ async fn attempt(
         deadline: call.deadline,
         max_bytes: call.max_bytes,
         progress: call.progress,
+        stands: call.stands,
     };
     let id = upstream.next_id();
     let era = connection.era();

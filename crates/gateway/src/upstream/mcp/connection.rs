@@ -221,7 +221,15 @@ impl Upstream {
     }
 
     fn exchange<'e>(&'e self, connection: &'e Connection, presented: &'e Presented, deadline: Instant) -> Exchange<'e> {
-        Exchange { upstream: self, connection, presented, deadline, max_bytes: MOST_BYTES, progress: None }
+        Exchange {
+            upstream: self,
+            connection,
+            presented,
+            deadline,
+            max_bytes: MOST_BYTES,
+            progress: None,
+            stands: &|| true,
+        }
     }
 }
 

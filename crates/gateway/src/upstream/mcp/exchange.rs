@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ambit_egress::{Body, ReadError};
+use ambit_egress::{Body, ReadError, Stands};
 use ambit_mcp::headers::{self, PROTOCOL_VERSION};
 use ambit_mcp::sse::{Decoder, Received};
 use ambit_mcp::upstream::{Incoming, Progress, RemoteError, answer, progress, request};
@@ -65,6 +65,8 @@ pub(super) struct Exchange<'e> {
     pub max_bytes: usize,
     /// Who is told how far the request has come; its token is its id.
     pub progress: Option<&'e dyn OnProgress>,
+    /// Asked right before the request leaves.
+    pub stands: Stands<'e>,
 }
 
 impl Exchange<'_> {
@@ -93,10 +95,13 @@ impl Exchange<'_> {
                 }
             }
             Media::Stream => {
-                let event = Box::pin(self.read_stream(body, id)).await?;
+                let (event, began) = Box::pin(self.read_stream(body, id)).await?;
                 // It was read once already, to tell it from everything else on the stream.
                 match answer::read(event.data.as_bytes(), id) {
                     Ok(Incoming::Result(raw)) => Ok(Told::Result(read(&head.headers, raw), event.data.len())),
+                    Ok(Incoming::Error(error)) if began => {
+                        Err(UpstreamFailure::remote(&self.upstream.slug, &error).after_it_began())
+                    }
                     Ok(Incoming::Error(error)) => Ok(Told::Error(error, head.status)),
                     Ok(_) => Err(UpstreamFailure::stream_ended(&self.upstream.slug)),
                     Err(fault) => Err(UpstreamFailure::answer(&self.upstream.slug, &fault)),
@@ -187,7 +192,7 @@ impl Exchange<'_> {
         *request.method_mut() = method;
         *request.uri_mut() = self.upstream.target.path_and_query().clone().into();
         *request.headers_mut() = headers;
-        let sent = self.upstream.egress.send(&self.upstream.target, request, self.deadline).await;
+        let sent = self.upstream.egress.send_while(&self.upstream.target, request, self.deadline, self.stands).await;
         sent.map_err(|error| {
             let failure = UpstreamFailure::sending(&self.upstream.slug, &error);
             if matches!(failure.kind(), FailureKind::Unreachable | FailureKind::Broken) {
@@ -229,14 +234,14 @@ impl Exchange<'_> {
     }
 
     /// Reads a stream up to the event that is the answer.
-    async fn read_stream(&self, body: Body, id: u64) -> Result<Received, UpstreamFailure> {
+    async fn read_stream(&self, body: Body, id: u64) -> Result<(Received, bool), UpstreamFailure> {
         let mut stream = Stream::new(self.max_bytes);
         let mut body = Some(body);
         for _ in 0..=MOST_RESUMPTIONS {
             if let Some(body) = body.take()
                 && let Some(answer) = self.read_until_answer(&mut stream, body, id).await?
             {
-                return Ok(answer);
+                return Ok((answer, stream.began));
             }
             body = self.resume(&stream.decoder).await?;
             stream.decoder.start_over();
@@ -265,7 +270,7 @@ impl Exchange<'_> {
             let mut events = Vec::new();
             let pushed = stream.decoder.push(&chunk, &mut events);
             for event in events {
-                if self.is_answer(&event, id, &mut stream.questions).await? {
+                if self.is_answer(&event, id, stream).await? {
                     // Otherwise the connection is closed, which costs the next call a new one.
                     let _ = timeout(STREAM_END, chunks.next()).await;
                     return Ok(Some(event));
@@ -275,7 +280,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn is_answer(&self, event: &Received, id: u64, questions: &mut usize) -> Result<bool, UpstreamFailure> {
+    async fn is_answer(&self, event: &Received, id: u64, stream: &mut Stream) -> Result<bool, UpstreamFailure> {
         if event.data.is_empty() || event.name.as_deref().is_some_and(|name| name != "message") {
             return Ok(false);
         }
@@ -290,11 +295,13 @@ impl Exchange<'_> {
                 {
                     listener.told(progress);
                 }
+                stream.began = true;
                 Ok(false)
             }
             Ok(Incoming::Request { id, method }) => {
-                if *questions < MOST_QUESTIONS {
-                    *questions += 1;
+                stream.began = true;
+                if stream.questions < MOST_QUESTIONS {
+                    stream.questions += 1;
                     self.answer_server(id, &method).await;
                 }
                 Ok(false)
@@ -333,6 +340,8 @@ struct Stream {
     decoder: Decoder,
     left: u64,
     questions: usize,
+    /// Whether the server said something before its answer: it had the request in hands then.
+    began: bool,
 }
 
 impl Stream {
@@ -342,6 +351,7 @@ impl Stream {
             decoder: Decoder::new(max_bytes.saturating_add(EVENT_MARGIN)),
             left: left.saturating_add(64 * 1024),
             questions: 0,
+            began: false,
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum FailureKind {
     Changed,
     /// The server needs something of the client that is not relayed.
     Capability,
+    /// The call was not allowed any more when its turn came.
+    Withdrawn,
 }
 
 impl FailureKind {
@@ -67,6 +69,7 @@ impl FailureKind {
             Self::Remote => "remote",
             Self::Changed => "changed",
             Self::Capability => "capability",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -119,6 +122,11 @@ impl UpstreamFailure {
         self
     }
 
+    /// Whatever it said, it had the call in hands.
+    pub(super) fn after_it_began(self) -> Self {
+        Self { may_have_happened: true, ..self }
+    }
+
     pub(super) fn because(self, cause: &Self) -> Self {
         self.with_detail(cause)
     }
@@ -134,6 +142,9 @@ impl UpstreamFailure {
     pub(super) fn sending(server: &ServerSlug, error: &SendError) -> Self {
         let (kind, clause) = match &error.sent {
             Sent::No(NotSent::Busy) => (FailureKind::Busy, "has too many requests in flight; try again later"),
+            Sent::No(NotSent::Withdrawn) => {
+                (FailureKind::Withdrawn, "was not called, for what allowed the call ended while it waited")
+            }
             Sent::No(NotSent::Deadline) => (FailureKind::Timeout, "could not be reached in time"),
             Sent::No(_) => (FailureKind::Unreachable, "could not be reached"),
             Sent::Maybe(Lost::Deadline) => (FailureKind::Timeout, "did not answer in time"),

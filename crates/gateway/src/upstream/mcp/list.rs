@@ -109,7 +109,15 @@ pub(super) async fn list_over(
     deadline: Instant,
 ) -> Result<Listing, Stopped> {
     let presented = &presented(credential);
-    let exchange = Exchange { upstream, connection, presented, deadline, max_bytes: MOST_PAGE_BYTES, progress: None };
+    let exchange = Exchange {
+        upstream,
+        connection,
+        presented,
+        deadline,
+        max_bytes: MOST_PAGE_BYTES,
+        progress: None,
+        stands: &|| true,
+    };
     let mut listed = Vec::new();
     let mut left_out = Vec::new();
     let mut cursors = HashSet::new();

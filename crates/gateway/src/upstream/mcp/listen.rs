@@ -59,6 +59,7 @@ impl McpUpstreams {
             deadline: began + OPENING,
             max_bytes: MOST_EVENT_BYTES,
             progress: None,
+            stands: &|| true,
         };
         let (method, body) = if connection.is_modern() {
             ("subscriptions/listen", Some(request::listen_for_tools(id, &upstream.client)))

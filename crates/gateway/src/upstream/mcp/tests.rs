@@ -75,6 +75,7 @@ impl Scene {
             max_bytes,
             client_era,
             progress,
+            stands: &|| true,
         };
         self.upstreams.call(&call).await
     }

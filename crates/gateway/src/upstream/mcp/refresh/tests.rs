@@ -238,6 +238,7 @@ async fn after_a_broken_connection_the_definitions_are_looked_at_again() {
         max_bytes: 1 << 16,
         client_era: ambit_mcp::era::Era::Modern,
         progress: None,
+        stands: &|| true,
     };
     room.upstreams.call(&call).await.unwrap_err();
     // The next program at this address.

@@ -166,6 +166,7 @@ async fn a_credential_goes_out_and_does_not_come_back() {
         max_bytes: 1 << 16,
         client_era: Era::Modern,
         progress: None,
+        stands: &|| true,
     };
     let failures = [
         scene.upstreams.call(&call).await.unwrap_err(),

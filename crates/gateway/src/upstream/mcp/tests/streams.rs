@@ -82,6 +82,23 @@ async fn the_result_is_found_behind_notifications_and_the_connection_is_kept() {
     assert!(scene.upstreams.is_suspect(&scene.server));
 }
 
+/// A refusal is believed of what has not begun: a server that spoke of the request before had it in hands.
+#[tokio::test]
+async fn an_error_behind_progress_says_of_no_call_that_it_did_not_happen() {
+    let refusal = |heard: &Heard, code: i64| {
+        let data = json!({"requiredCapabilities": {"sampling": {}}});
+        json!({"jsonrpc": "2.0", "id": heard.json()["id"], "error": {"code": code, "message": "no", "data": data}})
+            .to_string()
+    };
+    for code in [-32601, -32021] {
+        let scene = Scene::of(Kind::Modern).await;
+        on_call(&scene, move |heard| Reply::stream(&[NOTE.into(), refusal(heard, code)]));
+        assert!(scene.call().await.unwrap_err().may_have_happened(), "{code}");
+        on_call(&scene, move |heard| Reply::stream(&[refusal(heard, code)]));
+        assert!(!scene.call().await.unwrap_err().may_have_happened(), "{code}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_comes_drop_by_drop_is_the_same_stream() {
     let scene = Scene::of(Kind::LegacyStateless).await;
