@@ -7,6 +7,7 @@
 mod background;
 mod client_secrets;
 mod crowd;
+mod declared;
 mod fleet;
 mod listener;
 mod metrics;

@@ -13,7 +13,7 @@ use ambit_model::{
 use ambit_store::{StoreError, Tx, nodes};
 use tokio::sync::Mutex;
 
-use super::{client_secrets::ClientSecrets, pinned};
+use super::{client_secrets::ClientSecrets, declared, pinned};
 use crate::{
     catalogues::{self, Sources},
     config::{self, Resolved},
@@ -74,10 +74,12 @@ impl Reloader {
         let servers = read.into_iter().map(|server| keep_known(server, &known, &next)).collect();
         let secrets = ClientSecrets::resolve(&next).map_err(|error| format!("{error:#}"))?;
         let applied = applied(live, &next).await?;
+        let before = Arc::clone(&live.current().deployment);
         live.reload(next.deployment.clone(), next.lock.clone(), servers, credentials)
             .await
             .map_err(|error| error.to_string())?;
         client_secrets.replace(secrets);
+        declared::record(live, &before.grants, &next.deployment.grants).await;
         if let Err(error) = applied.commit().await {
             tracing::warn!(%error, "the store did not take note of the configuration: other nodes start with the old one");
         }

@@ -71,3 +71,32 @@ async fn an_operator_acts_within_its_role_on_the_running_server() {
     assert!(refusals.iter().all(|act| act["by"] == own.as_str() && act["reason"].is_string()));
     app.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_a_reload_grants_and_withdraws_is_recorded_with_before_and_after() {
+    let (app, api) = world::start().await;
+    let base = world::config(api.address);
+    let grant = "[[grants]]\nuser = \"carol\"\ntoolset = \"things-read\"\nreason = \"first\"\nexpires = 2099-01-01\n";
+    let reload = async |text: String| {
+        app.write_config(&text).unwrap();
+        app.act(&ambit::operator::Act::Reload {}).await.unwrap();
+    };
+    reload(format!("{base}{grant}")).await;
+    reload(format!("{base}{}", grant.replace("first", "second"))).await;
+    reload(base.clone()).await;
+    let acts: Vec<_> =
+        app.events().unwrap().into_iter().filter(|event| event["subject"] == "user local:carol").collect();
+    let told: Vec<_> = acts
+        .iter()
+        .map(|act| (act["act"].clone(), act["before"]["reason"].clone(), act["after"]["reason"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("grant.declare".into(), Value::Null, "first".into()),
+            ("grant.change".into(), "first".into(), "second".into()),
+            ("grant.withdraw".into(), "second".into(), Value::Null),
+        ]
+    );
+    app.stop().await.unwrap();
+}
