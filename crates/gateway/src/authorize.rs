@@ -76,19 +76,20 @@ impl Permit {
         &self.verdict
     }
 
-    /// Whether it would be given now, on what holds now. Asked again right before a call leaves, which may have waited for
-    /// its record, a place or a connection.
-    pub(crate) fn stands(&self, current: &Arc<Snapshot>, now: Millis) -> bool {
+    /// The verdict by which it would be given now, on what holds now. Asked again right before a call leaves, which may have
+    /// waited for its record, a place or a connection.
+    pub(crate) fn stands(&self, current: &Arc<Snapshot>, now: Millis) -> Option<Arc<Verdict>> {
         if Arc::ptr_eq(current, &self.snapshot) {
-            return self.verdict.is_valid_at(now) && self.caller.is_valid_at(now);
+            let stands = self.verdict.is_valid_at(now) && self.caller.is_valid_at(now);
+            return stands.then(|| Arc::clone(&self.verdict));
         }
-        self.is_given_by(current, now).unwrap_or(false)
+        self.given_by(current, now)
     }
 
-    fn is_given_by(&self, current: &Snapshot, now: Millis) -> Option<bool> {
+    fn given_by(&self, current: &Snapshot, now: Millis) -> Option<Arc<Verdict>> {
         // Another configuration may read the very token differently: whoever waited for that asks again.
         if current.deployment.digest != self.snapshot.deployment.digest {
-            return Some(false);
+            return None;
         }
         let caller = self.caller.at(&Standing::from(current), now)?;
         let endpoint = current.judge.endpoint_index(&self.snapshot.judge.endpoint(self.endpoint)?.slug)?;
@@ -97,7 +98,7 @@ impl Permit {
         let verdict = current.judge.standing(caller.class(), endpoint, number, now);
         let is_same = entry.tool.digest == self.tool.digest && entry.tool.effect.effect == self.tool.effect.effect;
         let revoked = current.revocations.hides_tool(self.tool.id(), caller.issued_at());
-        Some(verdict.outcome == Outcome::Allow && is_same && !revoked)
+        (verdict.outcome == Outcome::Allow && is_same && !revoked).then_some(verdict)
     }
 
     /// What the trail says about it.

@@ -87,6 +87,7 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
         tool.mirrors().agree(brought.headers, &arguments).map_err(|error| Refusal::Headers(error.to_rpc()))?;
     }
     hold_to_schema(tool, &arguments)?;
+    hold_to_grants(permit.verdict(), &arguments)?;
     let server =
         snapshot.deployment.servers.get(&tool.id().server).ok_or_else(|| {
             Refusal::call("its server is not there any more; read the list of tools again", "no_server")
@@ -110,6 +111,12 @@ fn hold_to_schema(tool: &PublishedTool, arguments: &Value) -> Result<(), Refusal
         let sentence = format!("{}; correct the arguments and call again", violations.join("; "));
         Refusal::call(sentence, "bad_arguments")
     })
+}
+
+/// What the grants leave of the arguments, exactly, whatever the shown schema could say of it.
+fn hold_to_grants(verdict: &Verdict, arguments: &Value) -> Result<(), Refusal> {
+    let Some(narrowing) = &verdict.narrowing else { return Ok(()) };
+    narrowing.allowed.check(arguments).map_err(|violation| Refusal::call(violation.sentence, "outside_grant"))
 }
 
 /// What is spent for a tool of this effect, unless it was revoked. A credential has no instant of issue that we know: one
@@ -150,7 +157,8 @@ impl Guarded {
 
     /// Whether it is still allowed, now.
     pub(crate) fn stands(&self, gateway: &Gateway) -> bool {
-        self.permit.stands(&gateway.live().current(), gateway.live().clock().now())
+        let verdict = self.permit.stands(&gateway.live().current(), gateway.live().clock().now());
+        verdict.is_some_and(|verdict| hold_to_grants(&verdict, &self.arguments).is_ok())
     }
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {

@@ -129,16 +129,23 @@ impl Lists {
         after: Option<&ToolsCursor>,
     ) -> Page {
         let mut named: Vec<_> = seen
-            .filter_map(|tool| Some((view.shown_name(position_of(tool))?, catalogue.entry(position_of(tool))?)))
+            .filter_map(|tool| Some((view.shown_name(position_of(tool))?, tool)))
             .filter(|(name, _)| after.is_none_or(|cursor| *name > cursor.name()))
             .collect();
         named.sort_unstable_by_key(|(name, _)| *name);
         let mut page = Page::empty(list, catalogue);
-        for (name, entry) in named.iter().take(self.page_tools) {
+        for (name, tool) in named.iter().take(self.page_tools) {
+            let Some(entry) = catalogue.entry(position_of(*tool)) else { continue };
             if !page.tools.is_empty() {
                 page.tools.push(',');
             }
-            entry.tool.write_listing(name, &mut page.tools);
+            match list.narrowing_of(*tool) {
+                None => entry.tool.write_listing(name, &mut page.tools),
+                Some(narrowing) => {
+                    let (schema, note) = (&narrowing.shown.schema, narrowing.shown.note.as_deref());
+                    entry.tool.write_narrowed(name, schema, note, &mut page.tools);
+                }
+            }
         }
         let end = named.get(self.page_tools.saturating_sub(1)).filter(|_| named.len() > self.page_tools);
         page.next = end.map(|(name, _)| ToolsCursor::after(*name));

@@ -138,6 +138,7 @@ fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeIn
         acceptance: entry.acceptance,
         labels: Vec::new(),
         approval_waived_until: None,
+        input_schema: Some(Arc::clone(entry.tool.input_schema())),
     });
     let servers = deployment.servers.values().map(|server| ServerFacts {
         slug: server.slug.clone(),

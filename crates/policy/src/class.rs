@@ -68,8 +68,8 @@ pub(crate) struct UserFactor {
 /// The ceiling of the client software: what configuration says, and what grants of the client add while they live.
 #[derive(Debug)]
 pub(crate) struct Raised {
-    standing: Cut,
-    grants: Holdings<GrantIndex>,
+    pub(crate) standing: Cut,
+    pub(crate) grants: Holdings<GrantIndex>,
 }
 
 impl Raised {

@@ -55,7 +55,11 @@ pub fn explain(
         now: now_ms,
         decision: &decision,
     };
-    let what_would_change = changes(&case, tool);
+    let mut what_would_change = changes(&case, tool);
+    if verdict.policies == [id::ARGUMENTS] {
+        what_would_change
+            .push("change the argument constraints of one of the grants, or grant another toolset".to_owned());
+    }
     Explanation { outcome: verdict.outcome, policies: verdict.policies, reasons: verdict.reasons, what_would_change }
 }
 

@@ -1,6 +1,8 @@
 //! What the judge is built from: one revision of the deployment, as plain facts. Filled by the room that owns the
 //! snapshot; nothing here is read from anywhere.
 
+use std::sync::Arc;
+
 use ambit_model::{
     Digest, Effect,
     ceiling::ClientCeilings,
@@ -48,6 +50,8 @@ pub struct ToolFacts {
     pub labels: Vec<String>,
     /// Until just before this instant its owner waived the approval of each call, with a recorded reason.
     pub approval_waived_until: Option<Millis>,
+    /// Its `inputSchema`, for rules that read arguments. Without one its arguments cannot be read.
+    pub input_schema: Option<Arc<serde_json::Value>>,
 }
 
 /// What decisions may read about a server.

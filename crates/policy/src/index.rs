@@ -6,13 +6,17 @@ use std::collections::{BTreeSet, HashMap};
 use ambit_model::{
     Effect,
     ceiling::ClientCeilings,
+    constraints::ToolPattern,
     grant::{Grant, GrantSubject, Reveal},
     ids::{EndpointSlug, ServerSlug, ToolId, ToolsetSlug, UserKey},
     tool::Acceptance,
     toolset::{Selector, Toolset},
 };
 
-use crate::facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts};
+use crate::{
+    arguments::{Sayings, is_usable},
+    facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
+};
 
 /// The number of a tool in one judge. In the order of ids; means nothing to another judge.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -64,6 +68,8 @@ pub(crate) struct Index {
     pub(crate) grants: Vec<Grant>,
     pub(crate) reveals: Vec<Reveal>,
     pub(crate) ceilings: ClientCeilings,
+    /// What grants say about arguments.
+    pub(crate) sayings: Sayings,
     tool_numbers: HashMap<ToolId, ToolIndex>,
     toolset_numbers: HashMap<ToolsetSlug, ToolsetIndex>,
     endpoint_numbers: HashMap<EndpointSlug, EndpointIndex>,
@@ -77,8 +83,15 @@ impl Index {
         let server_numbers = number_servers(&servers)?;
         let (mut tools, tool_numbers) = number_tools(tools, &server_numbers)?;
         let (toolsets, toolset_numbers) = expand_toolsets(toolsets, &mut tools, &tool_numbers)?;
-        number_shapes(&mut tools);
         let (endpoints, endpoint_numbers) = number_endpoints(endpoints, &server_numbers)?;
+
+        let grants: Vec<Grant> = grants.into_iter().filter(is_usable).collect();
+        let numbered = grants
+            .iter()
+            .enumerate()
+            .filter_map(|(number, grant)| Some((GrantIndex(u32::try_from(number).ok()?), grant)));
+        let sayings = Sayings::read(numbered);
+        number_shapes(&mut tools, &told_apart(&sayings, &grants, &toolset_numbers));
 
         let mut grants_of: HashMap<GrantSubject, Vec<GrantIndex>> = HashMap::new();
         for (number, grant) in grants.iter().enumerate() {
@@ -98,6 +111,7 @@ impl Index {
             grants,
             reveals,
             ceilings,
+            sayings,
             tool_numbers,
             toolset_numbers,
             endpoint_numbers,
@@ -231,13 +245,38 @@ fn expand(toolset: &Toolset, tools: &[ToolEntry], tool_numbers: &HashMap<ToolId,
     members
 }
 
-fn number_shapes(tools: &mut [ToolEntry]) {
+/// A pattern by which a grant on a toolset says something about some of its tools only.
+type Telling<'a> = (ToolsetIndex, GrantIndex, usize, &'a ToolPattern);
+
+fn told_apart<'a>(
+    sayings: &'a Sayings,
+    grants: &[Grant],
+    toolsets: &HashMap<ToolsetSlug, ToolsetIndex>,
+) -> Vec<Telling<'a>> {
+    let mut telling: Vec<_> = sayings
+        .telling()
+        .filter_map(|(grant, at, pattern)| {
+            let toolset = toolsets.get(&grants.get(grant.0 as usize)?.toolset)?;
+            Some((*toolset, grant, at, pattern))
+        })
+        .collect();
+    telling.sort_unstable_by_key(|(toolset, grant, at, _)| (*toolset, *grant, *at));
+    telling
+}
+
+fn number_shapes(tools: &mut [ToolEntry], telling: &[Telling<'_>]) {
     let mut shapes = HashMap::new();
     for ToolEntry { facts, server, toolsets, shape } in tools {
-        let ToolFacts { id: _, definition: _, effect, acceptance, labels, approval_waived_until: _ } = facts;
+        let ToolFacts { id, definition: _, effect, acceptance, labels, approval_waived_until: _, input_schema: _ } =
+            facts;
         let accepted = *acceptance == Acceptance::Accepted;
+        let told: Vec<_> = telling
+            .iter()
+            .filter(|(toolset, .., pattern)| toolsets.contains(toolset) && pattern.fits(id))
+            .map(|(_, grant, at, _)| (*grant, *at))
+            .collect();
         let next = shapes.len();
-        *shape = *shapes.entry((*server, *effect, accepted, labels.clone(), toolsets.clone())).or_insert(next);
+        *shape = *shapes.entry((*server, *effect, accepted, labels.clone(), toolsets.clone(), told)).or_insert(next);
     }
 }
 

@@ -7,18 +7,20 @@ use std::{
 };
 
 use ambit_model::{
-    Digest,
+    Digest, Outcome,
     caller::CallerFacts,
     ids::{EndpointSlug, Millis, ToolId},
 };
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
+    arguments::{self, Limits, Narrowing, Narrowings},
     class::{CallerClass, ClassKey, Resolved},
+    constraint::Contradiction,
     decide::{Decision, decide},
     facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
-    rules::Rules,
+    rules::{Rules, id},
     slice::Frames,
     slices::Slices,
     verdict::{Verdict, Visible},
@@ -43,6 +45,7 @@ pub struct Judge {
     slices: Slices,
     verdicts: Cache<(ClassKey, EndpointIndex, ToolIndex), Arc<Verdict>>,
     lists: Cache<(ClassKey, EndpointIndex), Arc<Visible>, ByLength>,
+    narrowings: Narrowings,
 }
 
 #[derive(Clone)]
@@ -50,7 +53,7 @@ struct ByLength;
 
 impl Weighter<(ClassKey, EndpointIndex), Arc<Visible>> for ByLength {
     fn weight(&self, _: &(ClassKey, EndpointIndex), list: &Arc<Visible>) -> u64 {
-        LIST_OVERHEAD + list.tools.len() as u64
+        LIST_OVERHEAD + list.tools.len() as u64 + 4 * list.narrowed.len() as u64
     }
 }
 
@@ -93,6 +96,7 @@ impl Judge {
             slices,
             verdicts: Cache::new(VERDICTS),
             lists: Cache::with_weighter(4096, LISTED, ByLength),
+            narrowings: Narrowings::new(),
         })
     }
 
@@ -170,9 +174,15 @@ impl Judge {
         now_ms: Millis,
     ) -> Verdict {
         let own = self.own(class);
-        let decision = self.decide(&own, endpoint, tool, now_ms);
+        let mut decision = self.decide(&own, endpoint, tool, now_ms);
+        let narrowing = self.limited(&own, tool, now_ms, &mut decision);
         let case = words::Case { index: &self.index, class: &own.0, endpoint, tool, now: now_ms, decision: &decision };
-        let reasons = words::reasons(&case);
+        let mut reasons = words::reasons(&case);
+        match &narrowing {
+            Ok(Some(narrowing)) => reasons.push(arguments::limited_by(narrowing)),
+            Ok(None) => {}
+            Err(contradiction) => reasons.push(contradiction.to_string()),
+        }
         let slug = |toolset| self.index.toolset(toolset).map(|entry| entry.slug.clone());
         Verdict {
             outcome: decision.outcome,
@@ -184,6 +194,7 @@ impl Judge {
             revision: self.revision,
             evaluation_error: decision.failed,
             policies: decision.policies,
+            narrowing: narrowing.unwrap_or_default(),
         }
     }
 
@@ -194,7 +205,9 @@ impl Judge {
             return list;
         }
         let own = self.own(class);
-        let mut list = Visible { tools: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
+        let mut limits = Limits::new(self, &own, now_ms);
+        let mut list =
+            Visible { tools: Vec::new(), narrowed: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
         let mut listed_by_shape: HashMap<usize, bool> = HashMap::new();
         for (tool, shape) in self.reachable(&own.0, endpoint) {
             let known = listed_by_shape.get(&shape).copied().filter(|_| !self.rules.names_tools());
@@ -205,8 +218,10 @@ impl Judge {
                 decision.outcome.is_listed()
             });
             listed_by_shape.insert(shape, listed);
-            if listed {
+            // A tool of which the grants leave nothing to call is not there.
+            if let Some(narrowing) = listed.then(|| limits.of(tool).ok()).flatten() {
                 list.tools.push(tool);
+                list.narrowed.extend(narrowing.map(|narrowing| (tool, narrowing)));
             }
         }
         let list = Arc::new(list);
@@ -222,6 +237,30 @@ impl Judge {
         now_ms: Millis,
     ) -> Decision {
         decide((&self.slices, &self.index, &self.frames), &class.0, (endpoint, tool), now_ms)
+    }
+
+    /// How a listed tool is narrowed. One of which the grants leave nothing becomes a hidden one.
+    fn limited(
+        &self,
+        class: &CallerClass,
+        tool: ToolIndex,
+        now_ms: Millis,
+        decision: &mut Decision,
+    ) -> Result<Option<Arc<Narrowing>>, Contradiction> {
+        if !decision.outcome.is_listed() {
+            return Ok(None);
+        }
+        let narrowing = Limits::new(self, class, now_ms).of(tool);
+        if narrowing.is_err() {
+            decision.outcome = Outcome::Hidden;
+            decision.asks = None;
+            decision.policies = vec![id::ARGUMENTS.to_owned()];
+        }
+        narrowing
+    }
+
+    pub(crate) fn narrowings(&self) -> &Narrowings {
+        &self.narrowings
     }
 
     pub(crate) fn index(&self) -> &Index {

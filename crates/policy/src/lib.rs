@@ -4,6 +4,7 @@
 //! [`JudgeInput`], are indexed once, and every list and every call reads the same [`Verdict`]. Index look-ups gather the
 //! facts of one decision; the verdict over them is Cedar's: default deny, a `forbid` wins, an evaluation error denies.
 
+mod arguments;
 mod class;
 pub mod constraint;
 mod decide;
@@ -22,6 +23,7 @@ mod validity;
 mod verdict;
 mod words;
 
+pub use arguments::Narrowing;
 pub use class::{CallerClass, ClassKey};
 pub use explain::{Explanation, explain};
 pub use facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts};

@@ -162,6 +162,7 @@ mod tests {
             acceptance: Acceptance::Accepted,
             labels: Vec::new(),
             approval_waived_until: None,
+            input_schema: None,
         };
         let server = ServerFacts {
             slug: ServerSlug::parse("mux").unwrap(),

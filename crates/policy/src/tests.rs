@@ -54,6 +54,7 @@ fn input() -> JudgeInput {
             acceptance: Acceptance::Accepted,
             labels: Vec::new(),
             approval_waived_until: None,
+            input_schema: None,
         }],
         servers: vec![ServerFacts {
             slug: ServerSlug::parse("mux").unwrap(),

@@ -1,14 +1,16 @@
 //! What a decision comes to, with everything a trail, an answer and an operator need of it.
 
+use std::sync::Arc;
+
 use ambit_model::{
     Digest, Outcome,
     ids::{Millis, ToolsetSlug},
 };
 
-use crate::index::ToolIndex;
+use crate::{arguments::Narrowing, index::ToolIndex};
 
 /// The standing half of a decision. Remembered and shared.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Verdict {
     /// Which of the five. The standing half never comes to `NeedsApproval`.
     pub outcome: Outcome,
@@ -29,6 +31,8 @@ pub struct Verdict {
     pub revision: u64,
     /// A rule could not be evaluated, so this is a deny: alert.
     pub evaluation_error: bool,
+    /// What the grants limit the arguments to, and how the tool is shown for it. `None` for most.
+    pub narrowing: Option<Arc<Narrowing>>,
 }
 
 impl Verdict {
@@ -39,10 +43,12 @@ impl Verdict {
 }
 
 /// What a caller class sees at an endpoint.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Visible {
     /// Every listed tool, in the order of ids.
     pub tools: Vec<ToolIndex>,
+    /// Those whose arguments the grants limit, in the same order.
+    pub narrowed: Vec<(ToolIndex, Arc<Narrowing>)>,
     /// The first instant at which the list holds.
     pub valid_from: Millis,
     /// The first instant at which it has to be made anew.
@@ -50,6 +56,12 @@ pub struct Visible {
 }
 
 impl Visible {
+    /// How a tool is narrowed; `None` if it is shown as it is.
+    pub fn narrowing_of(&self, tool: ToolIndex) -> Option<&Narrowing> {
+        let at = self.narrowed.binary_search_by_key(&tool, |(tool, _)| *tool).ok()?;
+        self.narrowed.get(at).map(|(_, narrowing)| &**narrowing)
+    }
+
     /// Whether it still says what fresh decisions would.
     pub fn is_valid_at(&self, now_ms: Millis) -> bool {
         self.valid_from <= now_ms && now_ms < self.valid_until

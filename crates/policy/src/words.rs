@@ -137,7 +137,8 @@ fn guard(case: &Case<'_>, policy: &str, tool: &ToolId) -> Option<String> {
         },
         id::OPERATOR_DESTRUCTIVE => "tool is destructive: a token made by an operator never destroys".to_owned(),
         id::TOKEN_SCOPE => format!("the token carries no toolset that lets it call `{tool}`"),
-        "entitled" => return None,
+        // The contradiction speaks for itself.
+        "entitled" | id::ARGUMENTS => return None,
         other => format!("policy `{other}` forbids it"),
     })
 }

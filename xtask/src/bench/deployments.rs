@@ -25,6 +25,9 @@ use crate::{
 /// What a good answer to a call holds, from whichever side.
 const EXPECT_CALL: &str = "a thing of some length";
 
+/// What the narrowed deployment grants: the argument of every tool, and less than any text.
+const CONSTRAINT: &str = r#"constraints."*" = { properties = { id = { pattern = "^item-[0-9]+$" } } }"#;
+
 /// In which order a round measures.
 const ORDER: &[&str] = &[
     "direct",
@@ -34,6 +37,9 @@ const ORDER: &[&str] = &[
     "ambit-call-rest",
     "ambit-call-durable",
     "ambit-list",
+    "ambit-list-1000",
+    "ambit-list-narrowed-1000",
+    "ambit-call-narrowed",
     "ambit-grants-10",
     "ambit-grants-10000",
     "ambit-tools-10",
@@ -47,8 +53,8 @@ pub struct Bench {
     upstream: (Service, String),
     nginx: (Service, String),
     gateways: Vec<Deployment>,
-    /// The bigger upstream has no load of its own; it only has to be there.
-    _many_tools: (Service, String),
+    /// The bigger upstreams have no load of their own; they only have to be there.
+    _more_tools: [(Service, String); 2],
 }
 
 /// An Ambit and the variants measured at it.
@@ -66,6 +72,7 @@ enum Request {
     LegacyCall,
     RestCall,
     List,
+    LongList,
 }
 
 impl Bench {
@@ -79,7 +86,8 @@ impl Bench {
         let upstream = scripted("upstream", "10")?;
         let many_tools = scripted("upstream-5000", "5000")?;
         let nginx = start_nginx(&upstream.1, folder)?;
-        let base = Config { upstream: &upstream.1, grants: 10, reads: "batched", rest: false };
+        let long = scripted("upstream-1000", "1000")?;
+        let base = Config { upstream: &upstream.1, grants: 10, reads: "batched", rest: false, constraint: "" };
         let many = Config { upstream: &many_tools.1, ..base };
         let at_base: &[(&str, Request)] = &[
             ("ambit-call", Request::Call),
@@ -94,13 +102,19 @@ impl Bench {
             ("rest", Config { rest: true, ..base }, &[("ambit-call-rest", Request::RestCall)]),
             ("grants", Config { grants: 10_000, ..base }, &[("ambit-grants-10000", Request::Call)]),
             ("tools", many, &[("ambit-tools-5000", Request::Call)]),
+            ("long", Config { upstream: &long.1, ..base }, &[("ambit-list-1000", Request::LongList)]),
+            (
+                "narrowed",
+                Config { upstream: &long.1, constraint: CONSTRAINT, ..base },
+                &[("ambit-list-narrowed-1000", Request::LongList), ("ambit-call-narrowed", Request::Call)],
+            ),
         ];
         let mut gateways = Vec::new();
         for (name, config, variants) in deployments {
             println!("starting Ambit `{name}`");
             gateways.push(Deployment::start(programs, &folder.join(name), config, variants)?);
         }
-        Ok(Self { folder: folder.to_owned(), upstream, nginx, gateways, _many_tools: many_tools })
+        Ok(Self { folder: folder.to_owned(), upstream, nginx, gateways, _more_tools: [many_tools, long] })
     }
 
     /// The variants, with requests that carry fresh tokens.
@@ -118,6 +132,7 @@ impl Bench {
                     Request::RestCall => (modern_call(address, Some(&token), "get-item"), EXPECT_CALL),
                     Request::LegacyCall => (in_legacy_session(address, &token)?, EXPECT_CALL),
                     Request::List => (modern_list(address, &token), "get-item-0009"),
+                    Request::LongList => (modern_list(address, &token), "get-item-0999"),
                 };
                 variants.push(self.variant(name, address, &text, expect, deployment.pid)?);
             }
@@ -162,6 +177,8 @@ struct Config<'c> {
     grants: usize,
     reads: &'c str,
     rest: bool,
+    /// A line of the measured caller's grant.
+    constraint: &'c str,
 }
 
 impl Config<'_> {
@@ -211,8 +228,10 @@ user = "bench"
 toolset = "all"
 reason = "to be measured"
 expires = "{granted_until}"
+{constraint}
 "#,
-            reads = self.reads
+            reads = self.reads,
+            constraint = self.constraint
         );
         for number in 1..self.grants {
             let _ = write!(

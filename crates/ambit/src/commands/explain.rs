@@ -93,10 +93,11 @@ fn explain(
         && let Some(arguments) = arguments
         && let Some(entry) = snapshot.catalogue.position(tool).and_then(|position| snapshot.catalogue.entry(position))
     {
-        let complaints = match entry.tool.arguments() {
+        let mut complaints = match entry.tool.arguments() {
             Ok(schema) => schema.check(arguments).err().unwrap_or_default(),
             Err(error) => vec![error.to_string()],
         };
+        complaints.extend(outside_the_grants(snapshot, caller, (endpoint, tool), arguments, now));
         if !complaints.is_empty() {
             explanation.outcome = Outcome::Refused;
             explanation.reasons.extend(complaints.into_iter().map(|complaint| format!("arguments: {complaint}")));
@@ -104,6 +105,21 @@ fn explain(
         }
     }
     explanation
+}
+
+/// What the grants do not allow of these arguments.
+fn outside_the_grants(
+    snapshot: &Snapshot,
+    caller: &CallerFacts,
+    (endpoint, tool): (&Endpoint, &ToolId),
+    arguments: &Value,
+    now: i64,
+) -> Option<String> {
+    let judge = &snapshot.judge;
+    let (at, number) = (judge.endpoint_index(&endpoint.slug)?, judge.tool_index(tool)?);
+    let verdict = judge.standing(&judge.class(caller), at, number, now);
+    let violation = verdict.narrowing.as_ref()?.allowed.check(arguments).err()?;
+    Some(violation.sentence)
 }
 
 fn in_words(tool: &ToolId, endpoint: &Endpoint, explanation: &Explanation) -> String {

@@ -1,8 +1,11 @@
 //! `ambit grant`: who holds which toolset from now on, or sees its destructive tools for a few hours.
 
+use std::{collections::BTreeMap, fs};
+
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     claim::ClaimMatch,
+    constraints::{Constraints, ToolPattern},
     grant::GrantSubject,
     ids::{AgentId, ClientId, GroupName, IssuerName, Millis, ToolsetSlug, UserKey},
 };
@@ -62,6 +65,10 @@ pub struct Grant {
     /// Who said yes.
     #[arg(long, value_name = "WHO")]
     approved_by: Option<String>,
+    /// A file with a JSON Schema fragment that the arguments of every tool of the toolset are held to; `PATTERN=FILE` for those
+    /// of `server/tool` or `server/prefix*` alone. Can be given several times.
+    #[arg(long, value_name = "[PATTERN=]FILE", conflicts_with = "reveal")]
+    args_schema: Vec<String>,
 }
 
 impl Grant {
@@ -88,9 +95,32 @@ impl Grant {
         })?;
         let begins = from.unwrap_or(now);
         let expires_at = until.or_else(|| life.and_then(|life| begins.checked_add(life)));
-        let ticket = self.ticket;
-        Ok(Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at: from, expires_at })
+        let (ticket, constraints) = (self.ticket, constraints(&self.args_schema)?);
+        Ok(Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at: from, expires_at, constraints })
     }
+}
+
+/// The largest fragment that is read, in bytes; what it means is bounded elsewhere.
+const MAX_FRAGMENT: u64 = 64 * 1024;
+
+/// Reads `--args-schema`.
+fn constraints(given: &[String]) -> Result<Constraints, Failure> {
+    let mut all = BTreeMap::new();
+    for text in given {
+        let (pattern, file) = text.split_once('=').unwrap_or(("*", text));
+        let pattern = ToolPattern::parse(pattern).map_err(|error| Failure::Usage(error.to_string()))?;
+        let unreadable = |why: &dyn std::fmt::Display| Failure::Usage(format!("`{file}` cannot be used: {why}"));
+        let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
+        if length > MAX_FRAGMENT {
+            return Err(unreadable(&format!("it has {length} bytes, and at most {MAX_FRAGMENT} are read")));
+        }
+        let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+        let fragment = serde_json::from_str(&text).map_err(|error| unreadable(&format!("it is no JSON ({error})")))?;
+        if all.insert(pattern.clone(), fragment).is_some() {
+            return Err(Failure::Usage(format!("`{pattern}` is given twice: put both into one fragment")));
+        }
+    }
+    Constraints::new(all).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// Who holds a grant, as the command line names it.

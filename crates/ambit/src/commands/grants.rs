@@ -1,6 +1,7 @@
 //! `ambit grants`: who holds what, until when, and where it was said. It reads and changes nothing.
 
 use ambit_model::{
+    constraints::Constraints,
     grant::{Grant, GrantOrigin, Reveal},
     ids::{AgentId, ClientId, GroupName, IssuerName, Millis, ToolsetSlug, UserKey},
 };
@@ -71,6 +72,8 @@ struct Line {
     expires: String,
     origin: &'static str,
     reason: String,
+    #[serde(skip_serializing_if = "Constraints::is_none")]
+    constraints: Constraints,
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +134,7 @@ impl Line {
             expires: instant_text(grant.expires_at),
             origin: grant.origin.as_str(),
             reason: grant.reason.clone(),
+            constraints: grant.constraints.clone(),
             ticket: grant.ticket.clone(),
             approved_by: grant.approved_by.clone(),
             created_by: record.map(|record| record.created_by.clone()),
@@ -155,6 +159,7 @@ impl Line {
             expires: instant_text(reveal.expires_at),
             origin: GrantOrigin::Operator.as_str(),
             reason: reveal.reason.clone(),
+            constraints: Constraints::default(),
             ticket: None,
             approved_by: reveal.approved_by.clone(),
             created_by: Some(record.created_by.clone()),
@@ -204,7 +209,7 @@ fn in_words(lines: &[Line]) -> String {
         .map(|line| {
             [
                 line.holder.clone(),
-                line.toolset.to_string(),
+                format!("{}{}", line.toolset, if line.constraints.is_none() { "" } else { " (constrained)" }),
                 line.state.as_str().to_owned(),
                 line.expires.clone(),
                 line.origin.to_owned(),
@@ -214,5 +219,5 @@ fn in_words(lines: &[Line]) -> String {
         })
         .collect();
     let what = render::counted(lines.len(), "grant");
-    format!("{}\n{what}", render::table(["holder", "toolset", "state", "until", "origin", "ticket", "id"], &rows))
+    format!("{}\n{what}", render::table(["HOLDER", "TOOLSET", "STATE", "UNTIL", "ORIGIN", "TICKET", "ID"], &rows))
 }

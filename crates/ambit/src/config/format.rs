@@ -3,6 +3,7 @@
 
 use ambit_egress::Network;
 use ambit_model::{
+    constraints::ToolPattern,
     ids::{ClientId, InvalidId, ServerSlug, Subject, ToolName, UserKey},
     secret::SecretRef,
     toolset::Selector,
@@ -37,6 +38,14 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "ambit-toolset-or-star" => ServerSlug::parse(text)
             .map(drop)
             .map_err(|_| with_value("write the slug of a toolset, or `*` for everything".to_owned())),
+        "ambit-tool-pattern" => ToolPattern::parse(text)
+            .map(drop)
+            .map_err(|_| with_value("write `*`, `server/tool`, `server/prefix*` or `server/*`".to_owned())),
+        "ambit-fragment" => match serde_json::from_str(text) {
+            Ok(serde_json::Value::Object(_)) => Ok(()),
+            Ok(_) => Err("is no JSON object: write a JSON Schema such as `{\"properties\": …}`".to_owned()),
+            Err(error) => Err(format!("is no JSON ({error}): write a table, or JSON in single quotes")),
+        },
         "ambit-text" => plain(text).map_err(with_value),
         "ambit-instant" => quantity::instant(text)
             .map(drop)
@@ -223,6 +232,9 @@ mod tests {
             ("ambit-user", "okta:alice", "Okta:alice"),
             ("ambit-selector", "mux/*", "mux*"),
             ("ambit-toolset-or-star", "*", "**"),
+            ("ambit-tool-pattern", "*", "mux*"),
+            ("ambit-tool-pattern", "mux/get-*", "/get"),
+            ("ambit-fragment", "{\"required\": [\"a\"]}", "[1]"),
             ("ambit-text", "Video team", " "),
             ("ambit-instant", "2027-06-30", "next year"),
             ("ambit-duration", "30s", "0s"),

@@ -12,6 +12,9 @@ use super::{
     tree::{Node, Value},
 };
 
+/// The format of a JSON Schema that stands in a configuration.
+const FRAGMENT: &str = "ambit-fragment";
+
 /// Checks a tree against a schema and gives what the raw types are read from.
 pub fn check(tree: &Node, schema: &Json, findings: &mut Findings) -> Json {
     Checker { root: schema, findings }.value(tree, schema, &Place::root())
@@ -25,6 +28,9 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn value(&mut self, node: &Node, schema: &'a Json, place: &Place) -> Json {
         let whole = self.resolve(schema);
+        if whole.get("format").and_then(Json::as_str) == Some(FRAGMENT) {
+            return self.fragment(node, place);
+        }
         let schema = self.branch_for(node, whole);
         let Some(kind) = kind_of(schema) else { return Json::Null };
         match (&node.value, kind) {
@@ -87,6 +93,23 @@ impl<'a> Checker<'a> {
         Json::Array(items.iter().enumerate().map(|(index, item)| self.value(item, each, &place.index(index))).collect())
     }
 
+    /// A JSON Schema: a table, or a text that holds one. What it means is looked at where it is resolved.
+    fn fragment(&mut self, node: &Node, place: &Place) -> Json {
+        match &node.value {
+            Value::Table(_) => node.to_json(),
+            Value::String(text) => {
+                if let Err(message) = format::check(FRAGMENT, text) {
+                    self.findings.error(place, message);
+                }
+                serde_json::from_str(text).unwrap_or_else(|_| json!({}))
+            }
+            found => {
+                self.findings.error(place, format!("is {}: write a table, or JSON in quotes", found.kind()));
+                json!({})
+            }
+        }
+    }
+
     fn string(&mut self, text: &str, schema: &'a Json, place: &Place) -> Json {
         let words = words_of(schema);
         if !words.is_empty() && !words.contains(&text) {
@@ -118,7 +141,7 @@ impl<'a> Checker<'a> {
             Value::Array(_) => "array",
             Value::Boolean(_) => "boolean",
             Value::Integer(_) => "integer",
-            Value::Float => "number",
+            Value::Float(_) => "number",
             Value::String(_) | Value::Datetime(_) => "string",
         };
         let mut resolved = branches.iter().map(|branch| self.resolve(branch));

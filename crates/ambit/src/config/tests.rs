@@ -549,3 +549,34 @@ servers = ["mxu"]
 "#
     )));
 }
+
+#[test]
+fn constraints_are_understood_or_refused_where_they_stand() {
+    let text = |constraints: &str| {
+        with_server(&format!(
+            "[toolsets.t]\ntools = [\"mux/*\"]\n[accounts.alice]\n[[grants]]\nuser = \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2027-11-01\n{constraints}\n"
+        ))
+    };
+    shown!(
+        [
+            "constraints.\"mux/get\" = { properties = { env = { colour = 1 } } }",
+            "constraints.\"other/get\" = { required = [\"env\"] }",
+            "constraints.\"mux\" = { required = [\"env\"] }",
+            "constraints.\"mux/get\" = \"{\"",
+            "constraints.\"mux/get\" = 5",
+            "constraints.\"mux/get\" = { \"$ref\" = \"https://x.example/s.json\" }",
+            "constraints.\"mux/*\" = { required = [\"env\"] }\nconstraints.\"mux/get\" = { required = [\"env\"] }",
+            "constraints.\"*\" = { properties = { env = { pattern = \"staging\" } } }",
+        ]
+        .map(|constraints| problems(&text(constraints)))
+        .join("\n")
+    );
+    let table = load_text(&text(
+        "constraints.\"*\".properties = { ratio = { maximum = 0.5 }, env = { enum = [\"a\", \"b\"] } }",
+    ));
+    let json = load_text(&text(
+        "constraints.\"*\" = '{\"properties\": {\"env\": {\"enum\": [\"a\", \"b\"]}, \"ratio\": {\"maximum\": 0.5}}}'",
+    ));
+    let of = |resolved: Result<Resolved, ConfigErrors>| resolved.unwrap().deployment.grants[0].constraints.clone();
+    assert_eq!(of(table), of(json));
+}

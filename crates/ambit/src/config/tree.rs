@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
 use super::place::{Place, Step};
@@ -22,8 +23,8 @@ pub enum Value {
     String(String),
     /// A whole number, if it fits.
     Integer(Option<i64>),
-    /// Any other number.
-    Float,
+    /// Any other number, if it is one.
+    Float(Option<f64>),
     /// True or false.
     Boolean(bool),
     /// A date or time, as written.
@@ -58,6 +59,20 @@ impl Node {
         Ok(Self { span: 0..0, value: of_table(table.get_ref()) })
     }
 
+    /// The value as JSON, whatever it is. A number that JSON does not have is null.
+    pub fn to_json(&self) -> Json {
+        match &self.value {
+            Value::String(text) | Value::Datetime(text) => Json::from(text.as_str()),
+            Value::Integer(number) => Json::from(*number),
+            Value::Float(number) => Json::from(*number),
+            Value::Boolean(value) => Json::from(*value),
+            Value::Array(items) => items.iter().map(Self::to_json).collect(),
+            Value::Table(members) => {
+                Json::Object(members.iter().map(|(key, node)| (key.clone(), node.to_json())).collect())
+            }
+        }
+    }
+
     /// The member of a table.
     pub fn member(&self, key: &str) -> Option<&Self> {
         match &self.value {
@@ -90,7 +105,7 @@ impl Value {
         match self {
             Self::String(_) => "a string",
             Self::Integer(_) => "an integer",
-            Self::Float => "a float",
+            Self::Float(_) => "a float",
             Self::Boolean(_) => "a boolean",
             Self::Datetime(_) => "a date",
             Self::Array(_) => "an array",
@@ -119,7 +134,7 @@ fn of_value(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),
         DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()),
-        DeValue::Float(_) => Value::Float,
+        DeValue::Float(number) => Value::Float(number.as_str().parse().ok().filter(|number: &f64| number.is_finite())),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(time) => Value::Datetime(time.to_string()),
         DeValue::Array(items) => {

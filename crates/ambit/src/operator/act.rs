@@ -2,6 +2,7 @@
 
 use ambit_model::{
     Digest, Effect,
+    constraints::Constraints,
     grant::GrantSubject,
     ids::{AgentId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
     revocation::Scope,
@@ -31,6 +32,9 @@ pub enum Act {
         starts_at: Option<Millis>,
         /// When it stops counting, at most 365 days after it begins; 90 days after if absent.
         expires_at: Option<Millis>,
+        /// What it says about arguments.
+        #[serde(default, skip_serializing_if = "Constraints::is_none")]
+        constraints: Constraints,
     },
     /// Makes a reveal.
     Reveal {

@@ -3,10 +3,12 @@
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     claim::ClaimMatch,
-    constraints::Constraints,
+    constraints::{Constraints, ToolPattern},
     grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, IssuerName, Millis, ToolsetSlug, UserKey},
+    toolset::Toolset,
 };
+use ambit_policy::constraint::Constraint;
 use ambit_store::{grants, reveals};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -27,6 +29,7 @@ pub(super) struct GrantWish {
     pub(super) approved_by: Option<String>,
     pub(super) starts_at: Option<Millis>,
     pub(super) expires_at: Option<Millis>,
+    pub(super) constraints: Constraints,
 }
 
 /// What a reveal shall be.
@@ -55,6 +58,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
         one_line(ticket, 200)
             .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
     }
+    let advice = meaningful(&wish.constraints, deployment.toolsets.get(&wish.toolset))?;
     let now = context.clock.now();
     let starts_at = wish.starts_at.unwrap_or(now);
     let expires_at = wish.expires_at.unwrap_or_else(|| starts_at.saturating_add(DEFAULT_GRANT_MS));
@@ -73,7 +77,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
         starts_at,
         expires_at,
         origin: GrantOrigin::Operator,
-        constraints: Constraints::default(),
+        constraints: wish.constraints,
     };
     let grant = grant.checked().map_err(|error| {
         ActError::Refused(format!("{error}: give an earlier `--until`, or a shorter `--for`, and renew it in time"))
@@ -91,7 +95,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
     let revision = settle(tx, entry, by, context).await?;
     Ok(Done {
         sentence: format!(
-            "{subject} {} toolset {} until {} ({})",
+            "{subject} {} toolset {} until {} ({}){advice}",
             match grant.subject {
                 GrantSubject::Client(_) => "may carry",
                 GrantSubject::User(_) | GrantSubject::Group(_) | GrantSubject::Agent(_) | GrantSubject::Claim(_) =>
@@ -209,6 +213,27 @@ pub(super) fn known_agent(deployment: &Deployment, agent: &AgentId) -> Result<()
         return Ok(());
     }
     Err(ActError::Refused(format!("agent `{agent}` is not declared: add `[agents.{agent}]` and reload")))
+}
+
+/// Whether every constraint can be understood and is about some tool of the toolset; and what their author should know.
+fn meaningful(constraints: &Constraints, toolset: Option<&Toolset>) -> Result<String, ActError> {
+    // What came over the wire was not made by the one constructor.
+    let again = constraints.iter().map(|(pattern, fragment)| (pattern.clone(), fragment.clone())).collect();
+    Constraints::new(again).map_err(|error| ActError::Refused(error.to_string()))?;
+    let mut advice = String::new();
+    for (pattern, fragment) in constraints.iter() {
+        let selectors = toolset.into_iter().flat_map(|toolset| toolset.tools.iter().cloned());
+        if !selectors.map(ToolPattern::Of).any(|selected| selected.overlaps(pattern)) {
+            return Err(ActError::Refused(format!("`{pattern}` names no tool of the toolset: correct it")));
+        }
+        let constraint = Constraint::parse(fragment)
+            .map_err(|error| ActError::Refused(format!("the constraint of `{pattern}` cannot be used: {error}")))?;
+        for line in constraint.advice() {
+            advice.push_str("\nnote: ");
+            advice.push_str(line);
+        }
+    }
+    Ok(advice)
 }
 
 /// A claim counts only where the issuer's rules let policies read it.

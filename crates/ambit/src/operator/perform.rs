@@ -76,8 +76,17 @@ pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Do
         return Err(error);
     }
     match act {
-        Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at, expires_at } => {
-            let wish = entitle::GrantWish { subject, toolset, reason, ticket, approved_by, starts_at, expires_at };
+        Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at, expires_at, constraints } => {
+            let wish = entitle::GrantWish {
+                subject,
+                toolset,
+                reason,
+                ticket,
+                approved_by,
+                starts_at,
+                expires_at,
+                constraints,
+            };
             entitle::grant(wish, by, context).await
         }
         Act::Reveal { user, client, agent, toolset, reason, approved_by, life_ms } => {

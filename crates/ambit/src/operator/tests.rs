@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use ambit_identity::signing::Signing;
 use ambit_live::{Recorder, clock::Clock, keys::Keys, recorder};
 use ambit_model::{
+    constraints::Constraints,
     grant::{GrantSubject, MAX_GRANT_MS},
     ids::{ClientId, Subject, ToolsetSlug, UserKey},
     revocation::Scope,
@@ -94,6 +95,7 @@ fn grant_of(subject: &GrantSubject, slug: &str, reason: &str, expires_at: Option
         approved_by: None,
         starts_at: None,
         expires_at,
+        constraints: Constraints::default(),
     }
 }
 

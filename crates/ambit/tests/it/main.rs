@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bounds;
+mod constraining;
 mod corridor;
 mod counters;
 mod denying;

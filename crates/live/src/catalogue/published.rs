@@ -1,6 +1,9 @@
 //! One tool as it can be shown and called: definition, effect, argument schema and what stands behind it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use ambit_mcp::headers::mirror::{self, Mirrors};
 use ambit_model::{
@@ -9,6 +12,7 @@ use ambit_model::{
     tool::{ClassifiedEffect, Definition},
 };
 use ambit_openapi::OperationTool;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
 
 use super::effort;
@@ -31,8 +35,12 @@ pub struct PublishedTool {
     name: Arc<str>,
     /// The JSON of the tool in a list, after its name: `,"description":…}`.
     listing_tail: String,
-    /// The schema clients are shown.
-    shown_schema: Value,
+    /// What it says there about its effect.
+    annotations: Value,
+    /// The schema clients are shown, unless grants narrow it.
+    shown_schema: Arc<Value>,
+    /// The whole schema; the same one where nothing of it is left out.
+    input_schema: Arc<Value>,
     /// Which arguments modern clients repeat in headers.
     mirrors: Mirrors,
     /// Why one of its annotations for that cannot be followed.
@@ -96,9 +104,15 @@ fn shorten(text: &str) -> String {
 impl PublishedTool {
     /// Puts a tool together.
     pub fn new(definition: Definition, effect: ClassifiedEffect, overridden: bool, binding: Binding) -> Self {
-        let shown_schema = without_root_composition(&definition.input_schema);
+        let shown_schema = Arc::new(without_root_composition(&definition.input_schema));
+        let input_schema = if *shown_schema == definition.input_schema {
+            Arc::clone(&shown_schema)
+        } else {
+            Arc::new(definition.input_schema.clone())
+        };
         let (mirrors, faults) = mirror::compile(&shown_schema);
-        let listing_tail = listing_tail(&definition, &shown_schema, effect.effect, &binding);
+        let annotations = annotations(&definition, effect.effect, &binding);
+        let listing_tail = listing_tail(&definition, &definition.description, &shown_schema, &annotations);
         Self {
             digest: definition.digest(),
             name: definition.id.to_string().into(),
@@ -107,7 +121,9 @@ impl PublishedTool {
             overridden,
             binding,
             listing_tail,
+            annotations,
             shown_schema,
+            input_schema,
             mirrors,
             mirror_fault: faults.first().map(|fault| format!("`{}`: {}", fault.pointer, fault.reason)),
             arguments: OnceLock::new(),
@@ -129,9 +145,14 @@ impl PublishedTool {
         Pin { effect: self.effect.effect, digest: self.digest }
     }
 
-    /// The schema clients are shown.
+    /// The schema clients are shown, unless grants narrow it.
     pub fn shown_schema(&self) -> &Value {
         &self.shown_schema
+    }
+
+    /// The whole schema of the arguments, which its digest covers.
+    pub fn input_schema(&self) -> &Arc<Value> {
+        &self.input_schema
     }
 
     /// Which arguments modern clients repeat in `Mcp-Param-…` headers.
@@ -160,6 +181,21 @@ impl PublishedTool {
         out.push_str(shown_name);
         out.push('"');
         out.push_str(&self.listing_tail);
+    }
+
+    /// The same for a caller whose grants limit its arguments: with the schema that is left, and what it cannot say in the
+    /// description.
+    pub fn write_narrowed(&self, shown_name: &str, schema: &Value, note: Option<&str>, out: &mut String) {
+        out.push_str("{\"name\":\"");
+        out.push_str(shown_name);
+        out.push('"');
+        let own = self.definition.description.as_str();
+        let description = match note {
+            None => Cow::Borrowed(own),
+            Some(note) if own.is_empty() => Cow::Borrowed(note),
+            Some(note) => Cow::Owned(format!("{own}\n\n{note}")),
+        };
+        out.push_str(&listing_tail(&self.definition, &description, schema, &self.annotations));
     }
 }
 
@@ -196,22 +232,44 @@ fn without_root_composition(schema: &Value) -> Value {
 
 /// Everything of a list element after its name. Annotations are ours: the upstream's word on its own harm is not passed
 /// on. Only members that the digest covers are shown.
-fn listing_tail(definition: &Definition, shown_schema: &Value, effect: Effect, binding: &Binding) -> String {
-    let mut members = Map::new();
-    if let Some(title) = &definition.title {
-        members.insert("title".into(), json!(title));
-    }
-    members.insert("description".into(), json!(definition.description));
-    members.insert("inputSchema".into(), shown_schema.clone());
-    members.insert("annotations".into(), annotations(definition, effect, binding));
-    if let Some(Value::Object(rest)) = &definition.rest {
-        for (key, value) in rest {
-            members.entry(key.clone()).or_insert_with(|| value.clone());
+fn listing_tail(definition: &Definition, description: &str, schema: &Value, annotations: &Value) -> String {
+    let title = definition.title.as_deref();
+    let rest = match &definition.rest {
+        Some(Value::Object(rest)) => Some(rest),
+        _ => None,
+    };
+    let object = serde_json::to_string(&Listed { title, description, input_schema: schema, annotations, rest });
+    // INVARIANT: strings and JSON always serialise. `{"title":…}` becomes `,"title":…}`.
+    object.unwrap_or_else(|_| "{}".to_owned()).replacen('{', ",", 1)
+}
+
+/// A list element without its name. Members of the upstream come last, and never in place of ours.
+struct Listed<'a> {
+    title: Option<&'a str>,
+    description: &'a str,
+    input_schema: &'a Value,
+    annotations: &'a Value,
+    rest: Option<&'a Map<String, Value>>,
+}
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        if let Some(title) = self.title {
+            members.serialize_entry("title", title)?;
         }
+        members.serialize_entry("description", self.description)?;
+        members.serialize_entry("inputSchema", self.input_schema)?;
+        members.serialize_entry("annotations", self.annotations)?;
+        for (key, value) in self.rest.into_iter().flatten() {
+            let ours = matches!(key.as_str(), "description" | "inputSchema" | "annotations" | "name")
+                || (key == "title" && self.title.is_some());
+            if !ours {
+                members.serialize_entry(key, value)?;
+            }
+        }
+        members.end()
     }
-    let object = Value::Object(members).to_string();
-    // `{"title":…}` becomes `,"title":…}`.
-    object.replacen('{', ",", 1)
 }
 
 fn annotations(definition: &Definition, effect: Effect, binding: &Binding) -> Value {
@@ -266,6 +324,19 @@ mod tests {
                 "annotations": {"readOnlyHint": false, "destructiveHint": true, "idempotentHint": false, "openWorldHint": true},
             })
         );
+    }
+
+    #[test]
+    fn a_narrowed_list_element_differs_in_schema_and_description_alone() {
+        let tool = tool(json!({"type": "object", "properties": {"env": {"type": "string"}}}), json!({}));
+        let schema = json!({"type": "object", "properties": {"env": {"const": "staging"}}, "required": ["env"]});
+        let (mut plain, mut narrowed) = (String::new(), String::new());
+        tool.write_listing("up_search", &mut plain);
+        tool.write_narrowed("up_search", &schema, Some("only staging"), &mut narrowed);
+        let mut plain: Value = serde_json::from_str(&plain).unwrap();
+        plain["inputSchema"] = schema;
+        plain["description"] = json!("finds\nthings\n\nonly staging");
+        assert_eq!(serde_json::from_str::<Value>(&narrowed).unwrap(), plain);
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! Caller × effect × state, as one file a person can read and a reviewer can compare.
+//! Caller × effect × grant × reveal × approval, as one file a person can read and a reviewer can compare.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use ambit_model::ids::{EndpointSlug, ToolId};
-use ambit_policy::{Judge, JudgeInput};
+use ambit_model::{
+    Outcome,
+    ids::{EndpointSlug, ToolId},
+};
+use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, JudgeInput, ToolIndex};
+use serde_json::json;
 
 use crate::world::{CallerSpec, FAR, GrantSpec, RevealSpec, World};
 
@@ -14,19 +18,48 @@ const CHECKED_IN: &str = include_str!("../matrix.txt");
 struct State {
     name: &'static str,
     change: fn(&mut World),
+    call: Call,
 }
 
-const STATES: [State; 10] = [
-    State { name: "granted", change: |_| {} },
-    State { name: "granted and revealed", change: |world| reveal(world, NOW, NOW + 1) },
-    State { name: "reveal over", change: |world| reveal(world, 0, NOW) },
-    State { name: "no grant", change: |world| world.grants.clear() },
+/// What is particular to the call that is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Nobody approved it.
+    Plain,
+    /// An approval of exactly this call stands.
+    Approved,
+    /// The owner waived the approval of each call.
+    Waived,
+    /// Approved, with arguments that the grant does not allow.
+    Outside,
+}
+
+const STATES: [State; 13] = [
+    State { name: "granted", change: |_| {}, call: Call::Plain },
+    State { name: "granted and revealed", change: |world| reveal(world, NOW, NOW + 1), call: Call::Plain },
+    State { name: "granted and revealed, approved", change: |world| reveal(world, NOW, NOW + 1), call: Call::Approved },
+    State {
+        name: "granted and revealed, approval waived",
+        change: |world| reveal(world, NOW, NOW + 1),
+        call: Call::Waived,
+    },
+    State {
+        name: "constrained, approved, outside",
+        change: |world| {
+            reveal(world, NOW, NOW + 1);
+            world.grants.iter_mut().for_each(|grant| grant.only = vec!["*: a".to_owned()]);
+        },
+        call: Call::Outside,
+    },
+    State { name: "reveal over", change: |world| reveal(world, 0, NOW), call: Call::Plain },
+    State { name: "no grant", change: |world| world.grants.clear(), call: Call::Plain },
     State {
         name: "no grant, revealed",
         change: |world| {
             world.grants.retain(|grant| grant.to.starts_with("agent") || grant.to.starts_with("client"));
             reveal(world, NOW, NOW + 1);
         },
+        call: Call::Plain,
     },
     State {
         name: "grant over, revealed to come",
@@ -34,15 +67,17 @@ const STATES: [State; 10] = [
             world.grants.iter_mut().for_each(|grant| grant.until = NOW);
             reveal(world, NOW + 1, NOW + 2);
         },
+        call: Call::Plain,
     },
-    State { name: "new, revealed", change: |world| pending(world, "new") },
-    State { name: "changed, revealed", change: |world| pending(world, "changed") },
+    State { name: "new, revealed", change: |world| pending(world, "new"), call: Call::Plain },
+    State { name: "changed, revealed", change: |world| pending(world, "changed"), call: Call::Plain },
     State {
         name: "server expired, revealed",
         change: |world| {
             reveal(world, NOW, NOW + 1);
             world.servers.insert("mux".to_owned(), NOW);
         },
+        call: Call::Plain,
     },
     State {
         name: "not published, revealed",
@@ -50,6 +85,7 @@ const STATES: [State; 10] = [
             reveal(world, NOW, NOW + 1);
             world.endpoints.insert("default".to_owned(), Vec::new());
         },
+        call: Call::Plain,
     },
 ];
 
@@ -95,6 +131,7 @@ fn world() -> World {
         toolset: "all".to_owned(),
         from: 0,
         until: FAR,
+        only: Vec::new(),
     };
     world.grants = vec![
         grant("g-user", "user alice"),
@@ -144,24 +181,42 @@ fn callers() -> Vec<(&'static str, CallerSpec)> {
 fn render() -> String {
     let first = Judge::build(JudgeInput::default()).unwrap();
     let mut text =
-        "What each caller gets of an accepted tool of each effect, and what each state changes about it.\n".to_owned();
+        "What a call of each caller comes to, at an accepted tool of each effect, and what each state changes about it.\n".to_owned();
     for (name, caller) in callers() {
-        writeln!(text, "\n{name:<42}{:<13}{:<13}destructive", "read", "write").unwrap();
+        writeln!(text, "\n{name:<42}{:<16}{:<16}destructive", "read", "write").unwrap();
         for state in &STATES {
             let mut world = world();
             (state.change)(&mut world);
-            let judge = first.successor(world.input()).unwrap();
+            let mut input = world.input();
+            if state.call == Call::Waived {
+                input.tools.iter_mut().for_each(|tool| tool.approval_waived_until = Some(NOW + 1));
+            }
+            let judge = first.successor(input).unwrap();
             let class = judge.class(&caller.build());
             let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
             let outcomes = ["mux/a-read", "mux/b-write", "mux/c-destroy"].map(|id| {
                 let tool = judge.tool_index(&ToolId::parse(id).unwrap()).unwrap();
-                judge.standing(&class, endpoint, tool, NOW).outcome.as_str()
+                called(&judge, &class, (endpoint, tool), state.call).as_str()
             });
             let [read, write, destructive] = outcomes;
-            writeln!(text, "  {:<40}{read:<13}{write:<13}{destructive}", state.name).unwrap();
+            writeln!(text, "  {:<40}{read:<16}{write:<16}{destructive}", state.name).unwrap();
         }
     }
     text
+}
+
+/// What a call comes to: the standing half, and where it allows, what is particular to the call.
+fn called(judge: &Judge, class: &CallerClass, (endpoint, tool): (EndpointIndex, ToolIndex), call: Call) -> Outcome {
+    let verdict = judge.standing(class, endpoint, tool, NOW);
+    if verdict.outcome != Outcome::Allow {
+        return verdict.outcome;
+    }
+    let arguments = if call == Call::Outside { json!({"env": "b"}) } else { json!({"env": "a"}) };
+    if verdict.narrowing.as_ref().is_some_and(|narrowing| narrowing.allowed.check(&arguments).is_err()) {
+        return Outcome::Refused;
+    }
+    let approved = matches!(call, Call::Approved | Call::Outside);
+    judge.per_call(class, endpoint, tool, &CallFacts { approved, ..CallFacts::new(NOW, &arguments) }).outcome
 }
 
 #[test]

@@ -3,13 +3,32 @@
 
 use ambit_model::{
     Effect, Outcome,
-    caller::{CallerFacts, Principal, TokenScopes},
+    caller::{CallerFacts, Principal, TokenScopes, UserFacts},
     grant::{Grant, GrantSubject},
     ids::{Millis, ToolsetSlug},
     tool::Acceptance,
     toolset::Toolset,
 };
 use ambit_policy::{EndpointFacts, JudgeInput, ToolFacts};
+
+/// The values of argument `env` that constraints speak of, and one that none does.
+pub const ENVS: [&str; 4] = ["a", "b", "c", "other"];
+
+fn says_yes(grant: &Grant, tool: &ToolFacts, env: &str) -> bool {
+    grant
+        .constraints
+        .of(&tool.id)
+        .all(|(_, fragment)| fragment["properties"]["env"]["enum"].as_array().unwrap().iter().any(|value| value == env))
+}
+
+fn is_of(grant: &Grant, user: &UserFacts) -> bool {
+    match &grant.subject {
+        GrantSubject::User(key) => *key == user.key,
+        GrantSubject::Group(group) => user.groups.contains(group),
+        GrantSubject::Claim(claim) => claim.fits(user),
+        GrantSubject::Agent(_) | GrantSubject::Client(_) => false,
+    }
+}
 
 pub struct Oracle<'a> {
     pub input: &'a JudgeInput,
@@ -21,6 +40,9 @@ pub struct Oracle<'a> {
 impl Oracle<'_> {
     pub fn outcome(&self, tool: &ToolFacts) -> Outcome {
         if !self.listed_but_for_scope(tool) {
+            return Outcome::Hidden;
+        }
+        if ENVS.iter().all(|env| !self.admits_env(tool, env)) {
             return Outcome::Hidden;
         }
         match &self.caller.scopes {
@@ -40,6 +62,36 @@ impl Oracle<'_> {
                 }
             }
         }
+    }
+
+    /// Whether every factor has a grant that allows this value of argument `env`.
+    pub fn admits_env(&self, tool: &ToolFacts, env: &str) -> bool {
+        let allows = |grants: Vec<&Grant>| grants.is_empty() || grants.iter().any(|grant| says_yes(grant, tool, env));
+        let held = |mine: &dyn Fn(&Grant) -> bool| {
+            let all = self.input.grants.iter();
+            allows(
+                all.filter(|grant| mine(grant) && self.is_live(grant) && self.contains(&grant.toolset, tool)).collect(),
+            )
+        };
+        let user = self.caller.user().is_none_or(|user| {
+            let offered = |grant: &Grant| is_of(grant, user) && !self.caller.declined.contains(&grant.toolset);
+            let none_is_offered = !self
+                .input
+                .grants
+                .iter()
+                .any(|grant| offered(grant) && self.is_live(grant) && self.contains(&grant.toolset, tool));
+            if none_is_offered { held(&|grant| is_of(grant, user)) } else { held(&offered) }
+        });
+        let agent = self
+            .caller
+            .agent()
+            .is_none_or(|agent| held(&|grant| grant.subject == GrantSubject::Agent(agent.id.clone())));
+        let client = &self.caller.client.id;
+        let configured = self.input.toolsets.iter().any(|toolset| {
+            self.input.ceilings.of(client).admits(&toolset.slug) && toolset.contains(&tool.id, tool.effect)
+        });
+        let client = configured || held(&|grant| grant.subject == GrantSubject::Client(client.clone()));
+        user && agent && client
     }
 
     fn listed_but_for_scope(&self, tool: &ToolFacts) -> bool {
@@ -93,13 +145,7 @@ impl Oracle<'_> {
         let Some(user) = self.caller.user() else { return Vec::new() };
         let mut held = self.revealed(tool);
         for grant in &self.input.grants {
-            let mine = match &grant.subject {
-                GrantSubject::User(key) => *key == user.key,
-                GrantSubject::Group(group) => user.groups.contains(group),
-                GrantSubject::Claim(claim) => claim.fits(user),
-                GrantSubject::Agent(_) | GrantSubject::Client(_) => false,
-            };
-            if mine
+            if is_of(grant, user)
                 && self.is_live(grant)
                 && !self.caller.declined.contains(&grant.toolset)
                 && self.contains(&grant.toolset, tool)

@@ -13,7 +13,7 @@ use ambit_policy::{EndpointIndex, Judge, JudgeInput, ToolIndex};
 use proptest::{collection::vec, option, prelude::*, sample::select, test_runner::TestCaseResult};
 
 use crate::{
-    oracle::Oracle,
+    oracle::{ENVS, Oracle},
     world::{CallerSpec, GrantSpec, RevealSpec, World},
 };
 
@@ -36,6 +36,9 @@ const SELECTORS: [&str; 9] = ["a/get", "a/put", "a/drop", "b/get", "b/drop", "a/
 const STATES: [&str; 7] = ["read", "write", "read", "write", "destructive", "destructive", "read new"];
 const TOOLS: [&str; 9] = ["a/drop", "a/get", "a/get-2", "a/list", "a/put", "b/drop", "b/get", "b/put", "b/wipe"];
 
+const CONSTRAINTS: [&[&str]; 6] =
+    [&["*: a"], &["*: a b"], &["*: c"], &["a/*: b"], &["a/ge*: a", "b/*: b c"], &["a/get: a", "a/drop: c"]];
+
 /// Most are far away, so that not everything has lapsed.
 fn expiry() -> impl Strategy<Value = Millis> {
     prop_oneof![3 => Just(1000), 1 => 0..24_i64]
@@ -46,13 +49,15 @@ fn names(of: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<
 }
 
 fn grant() -> impl Strategy<Value = GrantSpec> {
-    (select(&SUBJECTS[..]), select(&TOOLSETS[..]), prop_oneof![Just(0), 0..20_i64], expiry()).prop_map(
-        |(to, toolset, from, until)| GrantSpec {
-            id: format!("{to} {toolset} {from} {until}"),
+    let only = prop_oneof![3 => Just(&[][..]), 2 => select(&CONSTRAINTS[..])];
+    (select(&SUBJECTS[..]), select(&TOOLSETS[..]), prop_oneof![Just(0), 0..20_i64], expiry(), only).prop_map(
+        |(to, toolset, from, until, only)| GrantSpec {
+            id: format!("{to} {toolset} {from} {until} {only:?}"),
             to: to.to_owned(),
             toolset: toolset.to_owned(),
             from,
             until,
+            only: only.iter().map(|line| (*line).to_owned()).collect(),
         },
     )
 }
@@ -167,6 +172,14 @@ fn reach(input: JudgeInput, caller: &CallerFacts, now: Millis) -> (BTreeSet<Tool
     (allowed, listed)
 }
 
+/// A constraint also holds for what a reveal entitles to, and ends with its grant: there less can be more.
+fn without_constrained_reveals(mut world: World) -> World {
+    if !world.reveals.is_empty() {
+        world.grants.iter_mut().for_each(|grant| grant.only.clear());
+    }
+    world
+}
+
 fn narrower(
     (less, more): ((BTreeSet<ToolId>, BTreeSet<ToolId>), (BTreeSet<ToolId>, BTreeSet<ToolId>)),
 ) -> TestCaseResult {
@@ -190,6 +203,12 @@ proptest! {
             prop_assert_eq!(verdict.outcome, oracle.outcome(facts), "{}: {:#?}", facts.id, verdict);
             prop_assert!(!verdict.evaluation_error);
             prop_assert!(!verdict.reasons.is_empty());
+            for env in ENVS {
+                let says = verdict.narrowing.as_ref().is_none_or(|narrowing| {
+                    narrowing.allowed.check(&serde_json::json!({"env": env})).is_ok()
+                });
+                prop_assert!(!verdict.outcome.is_listed() || says == oracle.admits_env(facts, env), "{}: {env}", facts.id);
+            }
             prop_assert!(verdict.is_valid_at(now));
             let asked: Vec<&ToolsetSlug> = verdict.missing_scopes.iter().collect();
             if verdict.outcome == Outcome::NeedsScope {
@@ -218,6 +237,9 @@ proptest! {
             let listed = judge.visible(&twin[who], ENDPOINT, now);
             prop_assert_eq!(listed.tools.contains(&ToolIndex(tool)), fresh.outcome.is_listed());
             prop_assert!(listed.is_valid_at(now));
+            if fresh.outcome.is_listed() {
+                prop_assert_eq!(listed.narrowing_of(ToolIndex(tool)), fresh.narrowing.as_deref());
+            }
         }
     }
 
@@ -252,6 +274,7 @@ proptest! {
 
     #[test]
     fn taking_a_grant_away_never_widens(world in world(), caller in caller(), now in 0..24_i64, which in 0..16_usize) {
+        let world = without_constrained_reveals(world);
         let whole = reach(world.input(), &caller, now);
         let mut less = world.input();
         if which < less.grants.len() {
@@ -287,6 +310,7 @@ proptest! {
     fn scopes_and_declining_never_widen(
         world in world(), caller in caller(), now in 0..24_i64, left in names(&TOOLSETS, 5),
     ) {
+        let world = without_constrained_reveals(world);
         let left = crate::world::toolset_slugs(&left);
         let whole = reach(world.input(), &caller, now);
         let scopes = match &caller.scopes {

@@ -6,7 +6,7 @@ use ambit_model::{
     Digest, Effect, Outcome,
     caller::{AgentFacts, Assurance, CallerFacts, ClientFacts, Principal, TokenScopes, UserFacts},
     ceiling::{Ceiling, ClientCeilings},
-    constraints::Constraints,
+    constraints::{Constraints, ToolPattern},
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
     ids::{AgentId, ClientId, EndpointSlug, GrantId, GroupName, Millis, ServerSlug, ToolId, ToolsetSlug, UserKey},
     tool::Acceptance,
@@ -14,6 +14,7 @@ use ambit_model::{
 };
 use ambit_policy::{EndpointFacts, JudgeInput, ServerFacts, ToolFacts};
 use serde::Deserialize;
+use serde_json::json;
 
 pub const FAR: Millis = 100_000;
 
@@ -42,6 +43,9 @@ pub struct GrantSpec {
     pub from: Millis,
     #[serde(default = "far")]
     pub until: Millis,
+    /// The values of argument `env` that it allows: `["*: a", "mux/get-*: a b"]`. Everything if there is none.
+    #[serde(default)]
+    pub only: Vec<String>,
 }
 
 #[derive(Deserialize, Debug, Clone)]
@@ -149,6 +153,7 @@ fn tool(id: &str, state: &str) -> ToolFacts {
         acceptance,
         labels: Vec::new(),
         approval_waived_until: None,
+        input_schema: None,
     }
 }
 
@@ -183,9 +188,17 @@ impl GrantSpec {
             starts_at: self.from,
             expires_at: self.until,
             origin: GrantOrigin::Config,
-            constraints: Constraints::default(),
+            constraints: constraints(&self.only),
         }
     }
+}
+
+/// `pattern: value value` as a constraint of argument `env`.
+fn constraints(only: &[String]) -> Constraints {
+    let fragment = |values: &str| json!({"properties": {"env": {"enum": values.split(' ').collect::<Vec<_>>()}}});
+    let each = only.iter().map(|line| line.split_once(": ").unwrap());
+    Constraints::new(each.map(|(tools, values)| (ToolPattern::parse(tools).unwrap(), fragment(values))).collect())
+        .unwrap()
 }
 
 impl RevealSpec {

@@ -6,6 +6,7 @@ use ambit_model::{
     ids::{ServerSlug, UserKey},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{Context, Ended, Failure, problems};
 use crate::commands::{
@@ -21,6 +22,12 @@ struct Shown {
     tool: String,
     effect: Effect,
     outcome: Outcome,
+    /// The schema it is shown with, where grants narrow it.
+    #[serde(rename = "inputSchema", skip_serializing_if = "Option::is_none")]
+    narrowed: Option<Value>,
+    /// What the schema cannot say, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
@@ -39,7 +46,8 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
         let at = judge.endpoint_index(&endpoint.slug).ok_or_else(defect)?;
         let names = snapshot.catalogue.endpoint(&endpoint.slug).ok_or_else(defect)?;
         let class = judge.class(&caller);
-        for index in &judge.visible(&class, at, now).tools {
+        let list = judge.visible(&class, at, now);
+        for index in &list.tools {
             let position = position_of(*index);
             let (Some(entry), Some(name)) = (snapshot.catalogue.entry(position), names.shown_name(position)) else {
                 continue;
@@ -55,6 +63,8 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
                 tool: id.tool.to_string(),
                 effect: entry.tool.effect.effect,
                 outcome: judge.standing(&class, at, *index, now).outcome,
+                narrowed: list.narrowing_of(*index).map(|narrowing| narrowing.shown.schema.clone()),
+                note: list.narrowing_of(*index).and_then(|narrowing| narrowing.shown.note.clone()),
             });
         }
     }
@@ -62,6 +72,7 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
         .iter()
         .map(|row| {
             let tool = format!("{}/{}", row.server, row.tool);
+            let tool = if row.narrowed.is_some() { format!("{tool} (arguments narrowed)") } else { tool };
             [row.name.clone(), row.effect.to_string(), row.outcome.as_str().to_owned(), tool]
         })
         .collect();

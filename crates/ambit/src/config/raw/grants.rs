@@ -1,6 +1,8 @@
 //! Who holds what, and who may say so: `[[grants]]` and `[[operator.roles]]` as they are written.
 
-use schemars::JsonSchema;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// A standing grant. Exactly one of `user`, `group`, `agent`, `client` and `claim` holds it.
@@ -40,6 +42,29 @@ pub struct Grant {
     /// `starts` if absent.
     #[schemars(extend("format" = "ambit-instant"))]
     pub expires: Option<String>,
+    /// What it says about arguments: a JSON Schema fragment for each tool, by `server/tool`, `server/prefix*`, `server/*`, or `*` for
+    /// every tool of the toolset. Tools without one may be called with any arguments.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-tool-pattern"}))]
+    pub constraints: BTreeMap<String, Fragment>,
+}
+
+/// A JSON Schema fragment over the arguments of a call: a table, or JSON in quotes.
+#[derive(Deserialize, Debug)]
+#[serde(transparent)]
+pub struct Fragment(pub serde_json::Value);
+
+impl JsonSchema for Fragment {
+    fn schema_name() -> Cow<'static, str> {
+        "Fragment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A JSON Schema fragment over the arguments of a call: a table, or JSON in quotes.",
+            "format": "ambit-fragment",
+        })
+    }
 }
 
 /// A claim that a person's token carries.

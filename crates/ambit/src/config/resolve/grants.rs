@@ -1,15 +1,18 @@
 //! Who holds what, and who may say so: grants and the roles of operators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambit_model::{
-    Digest,
+    Digest, canonical,
     claim::ClaimMatch,
-    constraints::Constraints,
+    constraints::{Constraints, ToolPattern},
     grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_GRANT_MS},
     ids::{AgentId, ClientId, GrantId, GroupName, IssuerName, Millis, ServerSlug, ToolsetSlug},
     operator::{Role, RoleHolder, Roles},
+    toolset::Selector,
 };
+use ambit_policy::constraint::Constraint;
+use serde_json::json;
 
 use super::Resolving;
 use crate::config::{place::Place, problem::shown, raw};
@@ -40,9 +43,10 @@ impl Resolving<'_> {
         self.declared(&toolset_place, &raw.toolset, "toolsets", self.raw.toolsets.keys());
         let toolset = self.leaf(&toolset_place, ToolsetSlug::parse(&raw.toolset));
         let life = self.life(place, raw);
-        let (subject, toolset, (starts_at, expires_at)) = (subject?, toolset?, life?);
+        let constraints = self.constraints(&place.key("constraints"), raw);
+        let (subject, toolset, (starts_at, expires_at), constraints) = (subject?, toolset?, life?, constraints?);
         Some(Grant {
-            id: self.leaf(place, GrantId::parse(&grant_id(&subject, &toolset, starts_at)))?,
+            id: self.leaf(place, GrantId::parse(&grant_id(&subject, &toolset, starts_at, &constraints)))?,
             subject,
             toolset,
             reason: raw.reason.clone(),
@@ -51,8 +55,42 @@ impl Resolving<'_> {
             starts_at,
             expires_at,
             origin: GrantOrigin::Config,
-            constraints: Constraints::default(),
+            constraints,
         })
+    }
+
+    fn constraints(&mut self, place: &Place, raw: &raw::Grant) -> Option<Constraints> {
+        let selected = self.raw.toolsets.get(&raw.toolset).map(|toolset| &toolset.tools);
+        let mut all = BTreeMap::new();
+        for (text, raw::Fragment(fragment)) in &raw.constraints {
+            let at = place.key(text);
+            let Some(pattern) = self.leaf(&at, ToolPattern::parse(text)) else { continue };
+            let names_some = selected.is_none_or(|selected| {
+                let selectors = selected.iter().filter_map(|text| Selector::try_from(text.clone()).ok());
+                selectors.into_iter().any(|selector| ToolPattern::Of(selector).overlaps(&pattern))
+            });
+            if !names_some {
+                let message = format!("names no tool of toolset `{}`: correct it, or it says nothing", raw.toolset);
+                self.findings.error(&at, message);
+            }
+            match Constraint::parse(fragment) {
+                Ok(constraint) => {
+                    for advice in constraint.advice() {
+                        self.findings.warn(&at, advice.clone());
+                    }
+                    all.insert(pattern, fragment.clone());
+                }
+                // What the shape check told about stands here as an empty table.
+                Err(error) => self.findings.error_once(&at, error.to_string()),
+            }
+        }
+        match Constraints::new(all) {
+            Ok(constraints) => Some(constraints),
+            Err(overlapping) => {
+                self.findings.error(place, overlapping.to_string());
+                None
+            }
+        }
     }
 
     /// When it begins and ends. What has no `starts` is held to what is left of it: nobody knows since when it stands there.
@@ -219,8 +257,13 @@ impl Resolving<'_> {
 }
 
 /// Stable over restarts and over the order of the file, so that the trail names one grant by one id.
-fn grant_id(subject: &GrantSubject, toolset: &ToolsetSlug, starts_at: i64) -> String {
-    let text = format!("{subject} {toolset} {starts_at}");
+fn grant_id(subject: &GrantSubject, toolset: &ToolsetSlug, starts_at: i64, constraints: &Constraints) -> String {
+    let mut text = format!("{subject} {toolset} {starts_at}");
+    if !constraints.is_none() {
+        // Several alternatives are several grants of one holder.
+        text.push(' ');
+        text.push_str(&String::from_utf8_lossy(&canonical::to_vec(&json!(constraints))));
+    }
     let name = match subject {
         GrantSubject::User(user) => user.subject.to_string(),
         GrantSubject::Group(_) | GrantSubject::Agent(_) | GrantSubject::Client(_) | GrantSubject::Claim(_) => {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ambit_model::{
     Digest, Effect,
+    constraints::Constraints,
     grant::GrantSubject,
     ids::{ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
     revocation::Scope,
@@ -77,6 +78,7 @@ fn grant_to(kind: &str, name: &str, toolset: &str) -> Act {
         approved_by: None,
         starts_at: None,
         expires_at: None,
+        constraints: Constraints::default(),
     }
 }
 
@@ -171,9 +173,16 @@ async fn nobody_gives_anything_to_themselves() {
         writeln!(said, "{refused}").unwrap();
     }
     let approved_by_its_holder = match grant_to("user", "alice", "mux-read") {
-        Act::Grant { subject, toolset, reason, ticket, starts_at, expires_at, .. } => {
-            Act::Grant { subject, toolset, reason, ticket, approved_by: Some("alice".into()), starts_at, expires_at }
-        }
+        Act::Grant { subject, toolset, reason, ticket, starts_at, expires_at, constraints, .. } => Act::Grant {
+            subject,
+            toolset,
+            reason,
+            ticket,
+            approved_by: Some("alice".into()),
+            starts_at,
+            expires_at,
+            constraints,
+        },
         other => other,
     };
     writeln!(said, "{}", perform(approved_by_its_holder, "operator:jana", &context).await.unwrap_err()).unwrap();
