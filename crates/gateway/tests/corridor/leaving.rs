@@ -156,7 +156,7 @@ async fn a_closed_connection_cancels_a_modern_read_alone() {
 #[tokio::test]
 async fn what_is_revoked_while_it_waits_for_a_place_does_not_go_out() {
     const PLACES: usize = 256;
-    let room = Room::with_patience(Duration::from_secs(60)).await;
+    let room = Room::with_patience(Duration::from_mins(1)).await;
     room.upstream.will(Act::Held(r#"{"ok":true}"#.into()));
     let readers = [room.alice(), room.token("bob", "c1", &["reads"])];
     let reads: Vec<_> = (0..PLACES)
