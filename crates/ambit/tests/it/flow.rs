@@ -271,8 +271,8 @@ async fn a_refresh_does_not_undo_a_revocation() {
         for round in 0..3 {
             let caller = caller(&app, &tokens);
             assert_eq!(caller.list().await.unwrap(), left, "{kind} {id}, round {round}");
-            let called = caller.call("create-thing", json!({"name": "x"})).await.unwrap();
-            assert_eq!(called.json()["error"]["code"], -32602, "{kind} {id}, round {round}: {}", called.text());
+            let answer = caller.call("create-thing", json!({"name": "x"})).await.unwrap();
+            assert_eq!(answer.json()["error"]["code"], -32602, "{kind} {id}, round {round}: {}", answer.text());
             clock.advance(60_000);
             let next = refresh(&tokens).await;
             assert_eq!(next.status, 200, "{}", next.text());
@@ -306,7 +306,7 @@ async fn no_refresh_overtakes_an_operators_revocation() {
         }
         clock.advance(1_500);
         let turn = app.live().store().begin().await.unwrap();
-        let refreshes: Vec<_> = connected
+        let under_way: Vec<_> = connected
             .into_iter()
             .map(|tokens| {
                 let (web, application) = (app.web().clone(), application.clone());
@@ -327,9 +327,9 @@ async fn no_refresh_overtakes_an_operators_revocation() {
         let (revoked, ()) = tokio::join!(app.act(&act), release);
         assert!(matches!(revoked.unwrap(), ambit::operator::socket::Answer::Done(_)), "{scope:?}");
         let mut dead = Vec::new();
-        for refresh in refreshes {
-            let (refreshed, before) = refresh.await.unwrap();
-            dead.extend((refreshed.status == 200).then(|| refreshed.json()));
+        for refresh in under_way {
+            let (answer, before) = refresh.await.unwrap();
+            dead.extend((answer.status == 200).then(|| answer.json()));
             dead.push(before);
         }
         // The access tokens first: a refresh that is refused ends its family, and those with it.
