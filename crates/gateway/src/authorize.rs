@@ -37,16 +37,13 @@ pub(crate) enum Denied {
 /// [`Denied`].
 pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) -> Result<Permit, Denied> {
     let snapshot = target.snapshot();
-    let verdict = snapshot.judge.standing(caller.class(), target.endpoint(), target.judged(), now);
-    let entry = snapshot.catalogue.entry(target.position());
-    let revoked = entry.is_none_or(|entry| snapshot.revocations.hides_tool(entry.tool.id(), caller.issued_at()));
-    let Some(entry) = entry.filter(|_| target.is_there()) else {
+    let (verdict, outcome) = judge(snapshot, caller, (target.endpoint(), target.judged()), now);
+    let Some(entry) = snapshot.catalogue.entry(target.position()).filter(|_| target.is_there()) else {
         return Err(Denied::Hidden(Judged::Absent { asked: target.asked().to_owned() }));
     };
     if verdict.evaluation_error {
         tracing::error!(tool = %entry.tool.id(), policies = ?verdict.policies, "a rule could not be evaluated: denied");
     }
-    let outcome = if revoked { Outcome::Hidden } else { verdict.outcome };
     let judged = |verdict| Judged::Tool { tool: Arc::clone(&entry.tool), verdict, outcome };
     match outcome {
         Outcome::Allow => Ok(Permit {
@@ -61,6 +58,18 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) 
         // The standing half never asks for an approval; should it, nothing runs without one.
         Outcome::NeedsApproval | Outcome::Refused => Err(Denied::Refused(judged(verdict))),
     }
+}
+
+/// The remembered verdict over one tool, and what it comes to: hidden, whatever the verdict, once a revocation reaches the tool.
+fn judge(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    (endpoint, tool): (EndpointIndex, ToolIndex),
+    now: Millis,
+) -> (Arc<Verdict>, Outcome) {
+    let verdict = snapshot.judge.standing(caller.class(), endpoint, tool, now);
+    let outcome = if is_revoked(snapshot, tool, caller) { Outcome::Hidden } else { verdict.outcome };
+    (verdict, outcome)
 }
 
 impl Permit {
@@ -95,10 +104,8 @@ impl Permit {
         let endpoint = current.judge.endpoint_index(&self.snapshot.judge.endpoint(self.endpoint)?.slug)?;
         let number = current.judge.tool_index(self.tool.id())?;
         let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
-        let verdict = current.judge.standing(caller.class(), endpoint, number, now);
-        let is_same = entry.tool.digest == self.tool.digest && entry.tool.effect.effect == self.tool.effect.effect;
-        let revoked = current.revocations.hides_tool(self.tool.id(), caller.issued_at());
-        (verdict.outcome == Outcome::Allow && is_same && !revoked).then_some(verdict)
+        let (verdict, outcome) = judge(current, &caller, (endpoint, number), now);
+        (outcome == Outcome::Allow && entry.tool.pin() == self.tool.pin()).then_some(verdict)
     }
 
     /// What the trail says about it.
