@@ -13,7 +13,7 @@ use ambit_model::Effect;
 
 mod grants;
 
-pub use grants::{Claim, Fragment, Grant, Role, RoleHolder};
+pub use grants::{Claim, Fragment, Grant, RoleHolder};
 
 /// The configuration of an Ambit deployment.
 #[derive(Deserialize, JsonSchema, Debug)]

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use ambit_model::operator::Role;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
@@ -93,7 +94,7 @@ pub struct RoleHolder {
     #[schemars(extend("format" = "ambit-user"))]
     pub person: Option<String>,
     /// What they are.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "Vec<RawRole>", length(min = 1))]
     pub roles: Vec<Role>,
     /// The slugs of the servers an `owner` answers for.
     #[serde(default)]
@@ -102,9 +103,10 @@ pub struct RoleHolder {
 }
 
 /// A part in running the deployment.
-#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
+#[derive(JsonSchema)]
+#[schemars(rename = "Role", rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used: the type itself is `ambit_model::operator::Role`")]
+enum RawRole {
     /// Does everything but what separation of duties forbids.
     Admin,
     /// Grants, reveals, accepts and blocks what belongs to its servers alone.

@@ -240,19 +240,14 @@ impl Resolving<'_> {
             self.leaf(&place, ServerSlug::parse(slug))
         });
         let servers: BTreeSet<_> = servers.collect();
-        let is_owner = raw.roles.contains(&raw::Role::Owner);
+        let is_owner = raw.roles.contains(&Role::Owner);
         if is_owner && raw.servers.is_empty() {
             self.findings.error(place, "is an owner of nothing: add `servers = [\"SLUG\"]`");
         } else if !is_owner && !raw.servers.is_empty() {
             self.findings.error(&place.key("servers"), "belongs to an owner: add the role `owner`, or remove it");
         }
-        let roles = raw.roles.iter().map(|role| match role {
-            raw::Role::Admin => Role::Admin,
-            raw::Role::Owner => Role::Owner,
-            raw::Role::Approver => Role::Approver,
-            raw::Role::Auditor => Role::Auditor,
-        });
-        Some(RoleHolder { os_user: raw.os_user.clone(), person, roles: roles.collect(), servers })
+        let roles = raw.roles.iter().copied().collect();
+        Some(RoleHolder { os_user: raw.os_user.clone(), person, roles, servers })
     }
 }
 
