@@ -166,15 +166,17 @@ async fn progress_is_told_as_it_comes_and_the_answer_with_its_outcome_comes_last
     }
 }
 
+/// Progress under a token nobody gave out.
+fn guessed(token: u64) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
+    )
+}
+
 #[tokio::test]
 async fn who_did_not_ask_or_takes_no_stream_gets_json_and_the_server_is_not_asked_to_tell() {
     let room = Room::new().await;
-    let forged = |token: u64| {
-        format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
-        )
-    };
-    room.peer.will(tells(vec![Step::TellAll((0..50).map(forged).collect()), progress(r#""progress":1"#)]));
+    room.peer.will(tells(vec![Step::TellAll((0..50).map(guessed).collect()), progress(r#""progress":1"#)]));
     let call = json!({"name": "get-report", "arguments": {}});
     let plain = modern("/mcp/up", &alice(&room), "tools/call", call);
     let mut silent = asking(&room, "get-report", &json!("mine"));
@@ -243,11 +245,6 @@ async fn what_is_not_progress_of_this_call_is_not_told() {
 #[tokio::test]
 async fn nothing_is_told_of_a_listing_before_the_call() {
     let room = Room::new().await;
-    let guessed = |token: u64| {
-        format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
-        )
-    };
     let (tools, result) = (PEER_TOOLS.into(), PEER_RESULT.into());
     let listing = vec![Step::TellAll((0..100).map(guessed).collect())];
     room.peer.will(Act::Tells { tools, result, listing, calling: Vec::new(), after: Vec::new() });
