@@ -35,10 +35,7 @@ impl ToolPattern {
     pub fn fits(&self, tool: &ToolId) -> bool {
         match self {
             Self::All => true,
-            Self::Of(Selector::Tool(named)) => named == tool,
-            Self::Of(Selector::Wildcard { server, prefix }) => {
-                *server == tool.server && tool.tool.as_str().starts_with(prefix.as_str())
-            }
+            Self::Of(selector) => selector.names(tool),
         }
     }
 
@@ -94,12 +91,22 @@ impl Constraints {
     /// # Errors
     /// [`Overlapping`].
     pub fn new(all: BTreeMap<ToolPattern, Value>) -> Result<Self, Overlapping> {
-        for (index, one) in all.keys().enumerate() {
-            if let Some(other) = all.keys().skip(index + 1).find(|other| one.overlaps(other)) {
+        let constraints = Self(all);
+        constraints.check()?;
+        Ok(constraints)
+    }
+
+    /// Checks again what came from a store or over a wire, and so not from [`Self::new`].
+    ///
+    /// # Errors
+    /// [`Overlapping`].
+    pub fn check(&self) -> Result<(), Overlapping> {
+        for (index, one) in self.0.keys().enumerate() {
+            if let Some(other) = self.0.keys().skip(index + 1).find(|other| one.overlaps(other)) {
                 return Err(Overlapping { one: one.clone(), other: other.clone() });
             }
         }
-        Ok(Self(all))
+        Ok(())
     }
 
     /// Whether nothing is constrained.

@@ -55,11 +55,7 @@ impl Selector {
     /// Whether some tool could be meant by both.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Tool(one), Self::Tool(other)) => one == other,
-            (Self::Tool(tool), Self::Wildcard { server, prefix })
-            | (Self::Wildcard { server, prefix }, Self::Tool(tool)) => {
-                tool.server == *server && tool.tool.as_str().starts_with(prefix.as_str())
-            }
+            (Self::Tool(tool), other) | (other, Self::Tool(tool)) => other.names(tool),
             (Self::Wildcard { server, prefix }, Self::Wildcard { server: other_server, prefix: other_prefix }) => {
                 server == other_server && (prefix.starts_with(other_prefix) || other_prefix.starts_with(prefix))
             }
@@ -74,13 +70,20 @@ impl Selector {
         }
     }
 
-    fn selects(&self, id: &ToolId, effect: Effect) -> bool {
+    /// Whether the name of a tool is meant, whatever its effect.
+    pub fn names(&self, id: &ToolId) -> bool {
         match self {
             Self::Tool(tool) => tool == id,
-            Self::Wildcard { server, prefix } => {
-                effect != Effect::Destructive && *server == id.server && id.tool.as_str().starts_with(prefix.as_str())
-            }
+            Self::Wildcard { server, prefix } => *server == id.server && id.tool.as_str().starts_with(prefix.as_str()),
         }
+    }
+
+    fn selects(&self, id: &ToolId, effect: Effect) -> bool {
+        let by_effect = match self {
+            Self::Tool(_) => true,
+            Self::Wildcard { .. } => effect != Effect::Destructive,
+        };
+        by_effect && self.names(id)
     }
 }
 

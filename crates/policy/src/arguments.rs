@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use ambit_model::{
     Digest,
-    constraints::{Constraints, ToolPattern},
+    constraints::ToolPattern,
     grant::Grant,
     ids::{Millis, ToolId},
 };
@@ -69,11 +69,10 @@ pub(crate) fn is_usable(grant: &Grant) -> bool {
 }
 
 fn read(grant: &Grant) -> Option<Vec<(ToolPattern, Constraint)>> {
-    let all: Vec<_> = grant.constraints.iter().map(|(pattern, fragment)| (pattern.clone(), fragment.clone())).collect();
-    Constraints::new(all.iter().cloned().collect()).ok()?;
+    grant.constraints.check().ok()?;
     let origin = format!("grant `{}`", grant.id);
     let constraint = |fragment: &Value| Some(Constraint::parse(fragment).ok()?.from_origin(origin.as_str()));
-    all.iter().map(|(pattern, fragment)| Some((pattern.clone(), constraint(fragment)?))).collect()
+    grant.constraints.iter().map(|(pattern, fragment)| Some((pattern.clone(), constraint(fragment)?))).collect()
 }
 
 /// What is left of the arguments of a tool, known by its digest.
@@ -91,10 +90,7 @@ fn within(
     now: Millis,
 ) -> Result<Option<Arc<Within>>, Contradiction> {
     let says = |holdings: &Holdings<GrantIndex>, toolset: ToolsetIndex| -> Vec<Option<Constraint>> {
-        let live = |number: &GrantIndex| {
-            let grant = index.grant(*number);
-            grant.is_some_and(|grant| Horizon::new(now).within(grant.starts_at, grant.expires_at))
-        };
+        let live = |number: &GrantIndex| index.grant_lives(*number, &mut Horizon::new(now));
         holdings.of(toolset).filter(live).map(|number| index.sayings.of(number, &entry.facts.id)).collect()
     };
     let mut factors = Vec::with_capacity(3);

@@ -75,9 +75,8 @@ pub(crate) struct Raised {
 impl Raised {
     /// Whether it lets a toolset through at the instant of the horizon. Grants are asked only where configuration does not.
     pub(crate) fn admits(&self, toolset: ToolsetIndex, index: &Index, horizon: &mut Horizon) -> bool {
-        let mut live =
-            |number| index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at));
-        self.standing.leaves(toolset) || self.grants.of(toolset).fold(false, |any, number| live(number) | any)
+        self.standing.leaves(toolset)
+            || self.grants.of(toolset).fold(false, |any, number| index.grant_lives(number, horizon) | any)
     }
 }
 

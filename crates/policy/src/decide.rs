@@ -78,12 +78,8 @@ pub(crate) fn decide(
 /// Looks up what reaches a tool.
 pub(crate) fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon: &mut Horizon) -> Reach {
     let user = class.user.as_ref().map(|factor| {
-        let revealed = held(&entry.toolsets, &factor.reveals, |number| {
-            index.reveal(number).is_some_and(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
-        });
-        let mut holds = held(&entry.toolsets, &factor.grants, |number| {
-            index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
-        });
+        let revealed = held(&entry.toolsets, &factor.reveals, |number| index.reveal_lives(number, horizon));
+        let mut holds = held(&entry.toolsets, &factor.grants, |number| index.grant_lives(number, horizon));
         // A reveal also entitles.
         holds.extend(revealed.iter().filter(|toolset| !holds.contains(toolset)).copied().collect::<Vec<_>>());
         holds.sort_unstable();
@@ -93,9 +89,7 @@ pub(crate) fn gather(index: &Index, class: &Resolved, entry: &ToolEntry, horizon
         UserReach { holds: offered(holds), revealed: offered(revealed) }
     });
     let agent = class.agent.as_ref().zip(class.facts.agent()).map(|(grants, facts)| AgentReach {
-        holds: held(&entry.toolsets, grants, |number| {
-            index.grant(number).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
-        }),
+        holds: held(&entry.toolsets, grants, |number| index.grant_lives(number, horizon)),
         expired: horizon.reached(facts.expires_at),
     });
     // No facts about the server: as if it had expired.

@@ -13,19 +13,9 @@ impl Judge {
         let Some(user) = &own.0.user else { return Vec::new() };
         let index = self.index();
         let mut horizon = Horizon::new(now_ms);
-        let mut by_grant = |toolset| {
-            user.grants
-                .of(toolset)
-                .filter_map(|number| index.grant(number))
-                .any(|grant| horizon.within(grant.starts_at, grant.expires_at))
-        };
+        let mut by_grant = |toolset| user.grants.of(toolset).any(|number| index.grant_lives(number, &mut horizon));
         let mut held: Vec<_> = user.grants.toolsets().filter(|toolset| by_grant(*toolset)).collect();
-        let mut by_reveal = |toolset| {
-            user.reveals
-                .of(toolset)
-                .filter_map(|number| index.reveal(number))
-                .any(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
-        };
+        let mut by_reveal = |toolset| user.reveals.of(toolset).any(|number| index.reveal_lives(number, &mut horizon));
         held.extend(user.reveals.toolsets().filter(|toolset| by_reveal(*toolset)));
         held.sort_unstable();
         held.dedup();

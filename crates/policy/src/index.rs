@@ -16,6 +16,7 @@ use ambit_model::{
 use crate::{
     arguments::{Sayings, is_usable},
     facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
+    validity::Horizon,
 };
 
 /// The number of a tool in one judge. In the order of ids; means nothing to another judge.
@@ -150,6 +151,16 @@ impl Index {
 
     pub(crate) fn reveal(&self, reveal: RevealIndex) -> Option<&Reveal> {
         self.reveals.get(reveal.0 as usize)
+    }
+
+    /// Whether a grant counts at the instant of the horizon.
+    pub(crate) fn grant_lives(&self, grant: GrantIndex, horizon: &mut Horizon) -> bool {
+        self.grant(grant).is_some_and(|grant| horizon.within(grant.starts_at, grant.expires_at))
+    }
+
+    /// Whether a reveal does.
+    pub(crate) fn reveal_lives(&self, reveal: RevealIndex, horizon: &mut Horizon) -> bool {
+        self.reveal(reveal).is_some_and(|reveal| horizon.within(reveal.starts_at, reveal.expires_at))
     }
 
     pub(crate) fn grants_of(&self, subject: &GrantSubject) -> &[GrantIndex] {

@@ -217,9 +217,7 @@ pub(super) fn known_agent(deployment: &Deployment, agent: &AgentId) -> Result<()
 
 /// Whether every constraint can be understood and is about some tool of the toolset; and what their author should know.
 fn meaningful(constraints: &Constraints, toolset: Option<&Toolset>) -> Result<String, ActError> {
-    // What came over the wire was not made by the one constructor.
-    let again = constraints.iter().map(|(pattern, fragment)| (pattern.clone(), fragment.clone())).collect();
-    Constraints::new(again).map_err(|error| ActError::Refused(error.to_string()))?;
+    constraints.check().map_err(|error| ActError::Refused(error.to_string()))?;
     let mut advice = String::new();
     for (pattern, fragment) in constraints.iter() {
         let selectors = toolset.into_iter().flat_map(|toolset| toolset.tools.iter().cloned());

@@ -6,7 +6,7 @@ use ambit_model::{
     grant::Reveal,
     ids::{Millis, ServerSlug},
     revocation::{Mark, Scope},
-    toolset::{Selector, Toolset},
+    toolset::Toolset,
 };
 use ambit_store::{
     Tx, reveals,
@@ -157,9 +157,9 @@ async fn end_reveals(
 }
 
 fn reaches(scope: &Scope, reveal: &Reveal, deployment: &Deployment) -> bool {
-    // A toolset that is not declared at the moment reaches nothing, and may come back.
+    // One that is not declared at the moment may come back, so it counts as reaching everything.
     let toolset = |holds: &dyn Fn(&Toolset) -> bool| deployment.toolsets.get(&reveal.toolset).is_none_or(holds);
-    let server = |slug: &ServerSlug| toolset(&|toolset| toolset.tools.iter().any(|line| is_of(line, slug)));
+    let server = |slug: &ServerSlug| toolset(&|toolset| toolset.tools.iter().any(|line| line.server() == slug));
     match scope {
         Scope::Deployment => true,
         Scope::User(user) => reveal.user == *user,
@@ -169,13 +169,6 @@ fn reaches(scope: &Scope, reveal: &Reveal, deployment: &Deployment) -> bool {
         Scope::Server(slug) => server(slug),
         Scope::Endpoint(slug) => deployment.endpoint(slug).is_none_or(|endpoint| endpoint.servers.iter().any(server)),
         Scope::Credential(_) | Scope::Family(_) | Scope::ForeignSession(..) | Scope::ForeignToken(..) => false,
-    }
-}
-
-fn is_of(line: &Selector, slug: &ServerSlug) -> bool {
-    match line {
-        Selector::Tool(tool) => tool.server == *slug,
-        Selector::Wildcard { server, .. } => server == slug,
     }
 }
 
