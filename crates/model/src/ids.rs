@@ -146,6 +146,10 @@ id!(
     GrantId, "grant id", is_bounded_text, TEXT_RULE
 );
 id!(
+    /// One request for an approval: the text of 128 random bits. No secret: it opens nothing by itself.
+    ApprovalId, "approval id", is_slug, SLUG_RULE
+);
+id!(
     /// The record id of a downstream credential. Never the credential.
     CredentialId, "credential id", is_bounded_text, TEXT_RULE
 );

@@ -26,6 +26,7 @@ pub mod pending;
 pub mod sessions;
 
 pub mod acceptances;
+pub mod approvals;
 pub mod grants;
 pub mod nodes;
 pub mod reveals;

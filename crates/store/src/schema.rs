@@ -18,6 +18,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 4, name: "grants, revocations and acceptances", sql: ENTITLEMENT },
     Step { version: 5, name: "trail index", sql: TRAIL },
     Step { version: 6, name: "grants of every origin", sql: GRANT_RECORDS },
+    Step { version: 7, name: "approvals", sql: APPROVALS },
 ];
 
 const FLEET: &str = "
@@ -246,6 +247,54 @@ create table grant_records (
     ended_at bigint
 );
 create index grant_records_by_expiry on grant_records (expires_at);
+";
+
+const APPROVALS: &str = "
+create table approvals (
+    id text primary key,
+    call_digest blob not null,
+    caller text not null,
+    server text not null,
+    tool text not null,
+    endpoint text not null,
+    user_key text,
+    agent text,
+    client text not null,
+    needed bigint not null check (needed >= 1),
+    told text not null,
+    arguments blob,
+    erase_at bigint not null,
+    requested_at bigint not null,
+    asked bigint not null,
+    stage text not null check (stage in ('pending', 'approved', 'denied', 'lapsed', 'consumed', 'executed')),
+    since bigint not null,
+    until bigint,
+    why text,
+    record text,
+    executed text
+);
+create unique index approvals_open on approvals (call_digest) where stage in ('pending', 'approved');
+create index approvals_by_digest on approvals (call_digest, requested_at);
+create index approvals_by_caller on approvals (caller) where stage = 'pending';
+create index approvals_by_stage on approvals (stage, until);
+create index approvals_by_tool on approvals (tool, since);
+create index approvals_to_erase on approvals (erase_at) where arguments is not null;
+
+create table approval_votes (
+    approval text not null references approvals (id) on delete cascade,
+    person text not null,
+    email text,
+    says text not null check (says in ('yes', 'no')),
+    voted_at bigint not null,
+    via text not null,
+    reason text,
+    primary key (approval, person)
+);
+
+create table approval_turns (
+    caller text primary key,
+    taken_at bigint not null
+);
 ";
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use ambit_model::Digest;
 
 use crate::{Store, StoreUrl, testing};
 
+mod approvals;
 mod concurrency;
 mod entitlement;
 mod fleet;
@@ -50,8 +51,16 @@ use cases;
 
 async fn run_all(fresh: impl Fn() -> StoreUrl) {
     let mut failed = Vec::new();
-    for (name, case) in
-        [identity::CASES, entitlement::CASES, fleet::CASES, schema::CASES, trail::CASES, concurrency::CASES].concat()
+    for (name, case) in [
+        identity::CASES,
+        entitlement::CASES,
+        approvals::CASES,
+        fleet::CASES,
+        schema::CASES,
+        trail::CASES,
+        concurrency::CASES,
+    ]
+    .concat()
     {
         let url = fresh();
         let store = Store::open(&url).await.unwrap();

@@ -14,6 +14,9 @@ cases![
 async fn empty(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     for table in [
+        "approval_turns",
+        "approval_votes",
+        "approvals",
         "grant_records",
         "trail_keys",
         "trail_bundles",
@@ -102,9 +105,8 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone(place: Place) {
 
 async fn an_older_database_is_brought_up_to_date(place: Place) {
     let mut tx = place.store.begin().await.unwrap();
-    tx.execute_script("drop table grant_records; drop table trail_keys; drop table trail_bundles;".into())
-        .await
-        .unwrap();
+    let newer = "drop table approval_turns; drop table approval_votes; drop table approvals; drop table grant_records;";
+    tx.execute_script(format!("{newer} drop table trail_keys; drop table trail_bundles;")).await.unwrap();
     tx.execute("delete from schema_version where version >= 5", &[]).await.unwrap();
     tx.commit().await.unwrap();
     migrate_in_place(&place.another().await).await.unwrap();
