@@ -46,7 +46,7 @@ before(async () => {
       [
         base(place),
         '\n[[endpoints]]\npath = "/mcp"\nservers = ["mux", "everything"]\ntitle = "All tools"\n',
-        mux(api.url),
+        mux(api.url, 'approvers = ["user approver"]'),
         mcp('everything', everything.url, ['echo', 'get-sum']),
         ...people.map((name) => `\n[accounts.${name}]\nname = "Person ${name}"\ngroups = ["staff"]\n`),
         toolset('reading', ['mux/*', 'everything/echo', 'everything/get-sum'], ['read']),
@@ -58,6 +58,7 @@ before(async () => {
   await ambit.run('tools', 'accept', 'mux');
   await ambit.run('tools', 'accept', 'everything');
   await ambit.serve();
+  await ambit.setPassword('approver', PASSWORD);
   // The key of the trail is taken while nothing has happened, as an auditor would.
   await ambit.run('audit', 'export', `${ambit.folder}/empty.jsonl`);
   key = JSON.parse(readFileSync(`${ambit.folder}/empty.jsonl`, 'utf8').split('\n')[0]).key;
@@ -177,10 +178,20 @@ for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
       const made = await client.call('mux_create-transcription-vocabulary', { name: 'short-lived', phrases: ['x'] });
       const id = made.structuredContent.data.id;
       await api.forget();
-      const gone = await callStepped(DELETE, { TRANSCRIPTION_VOCABULARY_ID: id });
+      const waiting = await callStepped(DELETE, { TRANSCRIPTION_VOCABULARY_ID: id });
+      assert.ok(waiting.isError && /not executed yet.*The approver can give it/.test(textOf(waiting)), textOf(waiting));
+      assert.deepEqual(await api.received(), [], 'nothing left before the yes');
+      const request = /approvals\/([0-9a-z]+)/.exec(textOf(waiting))[1];
+      const shown = await ambit.json('approve', 'show', request);
+      assert.deepEqual(shown.arguments, { TRANSCRIPTION_VOCABULARY_ID: id });
+      await ambit.run('approve', 'yes', request, '--reason', 'checked');
+      const gone = await client.call(DELETE, { TRANSCRIPTION_VOCABULARY_ID: id });
       assert.ok(!gone.isError, textOf(gone));
-      const [request] = await api.received();
-      assert.deepEqual([request.method, request.path], ['DELETE', `/video/v1/transcription-vocabularies/${id}`]);
+      const again = await client.call(DELETE, { TRANSCRIPTION_VOCABULARY_ID: id });
+      assert.match(textOf(again), /already executed once, record/);
+      const [received, ...more] = await api.received();
+      assert.deepEqual(more, [], 'executed once');
+      assert.deepEqual([received.method, received.path], ['DELETE', `/video/v1/transcription-vocabularies/${id}`]);
       await ambit.run('revoke', 'grant', revealed.grant ?? revealed.reveal ?? revealed.id, '--reason', 'done');
       assert.ok(!names(await client.list()).includes(DELETE), 'and gone with it');
     });

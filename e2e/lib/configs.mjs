@@ -1,5 +1,6 @@
 // Configurations of the end-to-end runs, as an operator would write them.
 
+import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 
 const GOVERNANCE = `owner = "e2e"
@@ -20,16 +21,25 @@ ${egress}
 [operator]
 mint = true
 
+[[operator.roles]]
+os_user = "${userInfo().username}"
+person = "approver"
+roles = ["admin", "approver"]
+
+[accounts.approver]
+name = "The approver"
+
 [clients.default]
 toolsets = ["*"]
 `;
 
 /** The mock API as a server. */
-export const mux = (url) => `
+export const mux = (url, more = '') => `
 [servers.mux]
 openapi = "${resolve('examples/mux/openapi.json')}"
 base_url = "${url}"
 ${GOVERNANCE}
+${more}
 
 [servers.mux.credential]
 id = "mux-e2e"

@@ -63,6 +63,8 @@ enum Command {
     Grant(commands::grant::Grant),
     /// List grants and reveals: who, what, until when, and where it was said.
     Grants(commands::grants::Grants),
+    /// Decide calls that wait for approval.
+    Approve(commands::approve::Approve),
     /// End everything of a scope issued until now; a new login is possible.
     Revoke(commands::revoke::Revoke),
     /// Refuse everything of a scope until it is lifted.
@@ -110,6 +112,7 @@ pub(crate) async fn cli_at(
         Command::Explain(command) => command.run(&mut context).await,
         Command::Grant(command) => command.run(&mut context).await,
         Command::Grants(command) => command.run(&mut context).await,
+        Command::Approve(command) => command.run(&mut context).await,
         Command::Revoke(command) => command.run(&mut context).await,
         Command::Block(command) => command.run(&mut context).await,
         Command::Unblock(command) => command.run(&mut context).await,

@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use ambit_identity::{authenticate::Standing, caller::Caller};
 use ambit_live::{Snapshot, catalogue::PublishedTool};
-use ambit_model::{Outcome, ids::Millis};
-use ambit_policy::{EndpointIndex, ToolIndex, Verdict, Visible};
+use ambit_model::{
+    Outcome,
+    ids::{EndpointSlug, Millis},
+};
+use ambit_policy::{CallFacts, CallVerdict, EndpointIndex, ToolIndex, Verdict, Visible};
 
 use crate::{http::Place, resolve::Target, trail::Judged};
 
@@ -18,6 +21,7 @@ pub(crate) struct Permit {
     endpoint: EndpointIndex,
     caller: Arc<Caller>,
     tool: Arc<PublishedTool>,
+    number: ToolIndex,
     verdict: Arc<Verdict>,
 }
 
@@ -52,6 +56,7 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) 
             caller: Arc::clone(caller),
             tool: Arc::clone(&entry.tool),
             verdict,
+            number: target.judged(),
         }),
         Outcome::Hidden => Err(Denied::Hidden(judged(verdict))),
         Outcome::NeedsScope => Err(Denied::NeedsScope(judged(Arc::clone(&verdict)), verdict)),
@@ -106,6 +111,21 @@ impl Permit {
         let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
         let (verdict, outcome) = judge(current, &caller, (endpoint, number), now);
         (outcome == Outcome::Allow && entry.tool.pin() == self.tool.pin()).then_some(verdict)
+    }
+
+    pub(crate) fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
+    /// Where it is called.
+    pub(crate) fn endpoint(&self) -> Option<&EndpointSlug> {
+        let view = self.snapshot.catalogue.endpoints().get(usize::try_from(self.endpoint.0).ok()?)?;
+        Some(&view.endpoint.slug)
+    }
+
+    /// The per-call half of the decision, over what is particular to this call.
+    pub(crate) fn judge_call(&self, facts: &CallFacts<'_>) -> CallVerdict {
+        self.snapshot.judge.per_call(self.caller.class(), self.endpoint, self.number, facts)
     }
 
     /// What the trail says about it.

@@ -2,11 +2,15 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use ambit_identity::approvals::spend::note_outcome;
+use ambit_live::mode::Down;
 use ambit_mcp::{
     RpcError,
     era::Era,
+    reply,
     strict::{Message, Request},
 };
+use ambit_model::event::Executed;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Method as Verb;
@@ -14,13 +18,14 @@ use http_body::Body as _;
 
 use crate::{
     answer::Reply,
+    approve::{self, Asking, Settled},
     authenticate::{self, Entered},
     authorize::{self, Permit},
     bodies::Part,
     discover, filter,
     finish::{self, Ended, Finish},
     gateway::Gateway,
-    guard::{self, Brought, Refusal},
+    guard::{self, Brought, Guarded, Refusal},
     http::{Arrival, Place},
     legacy,
     parse::{self, Inbound, Method},
@@ -30,6 +35,9 @@ use crate::{
     trail::{Closed, Opened},
     upstream::{self, Upstreams},
 };
+
+/// How often a call is judged again because what it was judged on has changed while its approval was about to be spent.
+const JUDGED_ANEW: u32 = 3;
 
 /// Takes a request through the corridor.
 pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> Ended<Closed<Reply>> {
@@ -113,19 +121,23 @@ async fn answer(gateway: Gateway, entered: Entered, (body, _part): (Bytes, Part)
     if let Err(down) = guard::is_open(gateway.live().mode()) {
         return opened.close(Reply::down(down, None)).await;
     }
+    let mut elicits_url = false;
     if let Era::Legacy(version) = era {
         // A legacy client that closes its connection has not cancelled anything.
         if finish.whatever_happens().is_err() {
             return opened.close(refuse::too_busy(None)).await;
         }
-        if method != Method::Initialize
-            && let Err(reply) = legacy::admit(&gateway, &entered, version, id_of(&inbound))
-        {
-            return opened.close(reply).await;
+        if method != Method::Initialize {
+            match legacy::admit(&gateway, &entered, version, id_of(&inbound)) {
+                Ok(offered) => elicits_url = offered,
+                Err(reply) => return opened.close(reply).await,
+            }
         }
     }
     match inbound.message() {
-        Message::Request(request) => respond(&gateway, entered, opened, (era, method, request), &finish).await,
+        Message::Request(request) => {
+            respond(&gateway, entered, opened, (era, method, request), (&finish, elicits_url)).await
+        }
         Message::Notification(_) | Message::Response(_) => opened.close(Reply::accepted()).await,
     }
 }
@@ -135,21 +147,21 @@ async fn respond(
     entered: Entered,
     opened: Opened,
     (era, method, request): (Era, Method, &Request<'_>),
-    finish: &Finish,
+    (finish, elicits_url): (&Finish, bool),
 ) -> Closed<Reply> {
     let place = entered.place();
     let face = gateway.shared.faces.of(place);
     let reply = match (method, era) {
-        (Method::CallTool, _) => return call(gateway, entered, opened, (era, request), finish).await,
+        (Method::CallTool, _) => {
+            return call(gateway, entered, opened, (era, request), (finish, elicits_url)).await;
+        }
         (Method::ListTools, _) => {
             let now = gateway.live().clock().now();
             let lists = &gateway.shared.lists;
             lists.answer((request.id, era), &request.params, (place, entered.caller()), &face, now)
         }
         (Method::Discover, _) => discover::discover(request.id, &face),
-        (Method::Initialize, Era::Legacy(version)) => {
-            discover::initialize(gateway, &entered, request.id, version, &face)
-        }
+        (Method::Initialize, Era::Legacy(version)) => discover::initialize(gateway, &entered, request, version, &face),
         (Method::Ping, _) => discover::ping(request.id, era, &face),
         (Method::Initialize | Method::Other | Method::OneWay | Method::EndSession, _) => {
             let error = RpcError::method_not_found(era, &request.method);
@@ -159,50 +171,113 @@ async fn respond(
     opened.close(reply).await
 }
 
-/// `tools/call`: resolve, authorize, guard, trail, upstream, filter.
+/// `tools/call`: resolve, authorize, guard, approve, trail, upstream, filter.
 async fn call(
     gateway: &Gateway,
-    entered: Entered,
+    mut entered: Entered,
     mut opened: Opened,
     (era, request): (Era, &Request<'_>),
-    finish: &Finish,
+    (finish, session_elicits_url): (&Finish, bool),
 ) -> Closed<Reply> {
     let Some(name) = request.params.name.as_deref() else {
         let error = RpcError::invalid_params("`params.name` is missing: name the tool to call");
         return opened.close(Reply::error(&error, Some(request.id), "no_name")).await;
     };
-    let (entered, permit) = match permit(gateway, entered, &mut opened, name, (era, request)).await {
-        Ok(permitted) => permitted,
-        Err(Stopped::Reply(reply)) => return opened.close(reply).await,
-        Err(Stopped::Closed(closed)) => {
-            opened.superseded();
-            return closed;
+    let mut judged_anew = 0;
+    let (guarded, face, wish) = loop {
+        let (on, permit) = match permit(gateway, entered, &mut opened, name, (era, request)).await {
+            Ok(permitted) => permitted,
+            Err(Stopped::Reply(reply)) => return opened.close(reply).await,
+            Err(Stopped::Closed(closed)) => {
+                opened.superseded();
+                return closed;
+            }
+        };
+        let face = gateway.shared.faces.of(on.place());
+        let brought = Brought { params: &request.params, headers: &on.head().headers, era, source: on.source() };
+        let unapproved = match guard::guard(gateway, permit, &brought) {
+            Ok(guarded) => {
+                let wish = Wish::of(&brought, &guarded, finish);
+                break (guarded, face, wish);
+            }
+            Err(Refusal::Unapproved(unapproved)) => unapproved,
+            Err(refusal) => {
+                opened.refused();
+                return opened.close(refused(refusal, (request.id, era), &face)).await;
+            }
+        };
+        // Once its approval is spent it goes on, whatever its client does.
+        if finish.whatever_happens().is_err() {
+            return opened.close(refuse::too_busy(Some(request.id))).await;
         }
-    };
-    let face = gateway.shared.faces.of(entered.place());
-    let brought = Brought { params: &request.params, headers: &entered.head().headers, era };
-    let guarded = match guard::guard(gateway, permit, &brought) {
-        Ok(guarded) => guarded,
-        Err(refusal) => {
-            let reply = match refusal {
-                Refusal::Headers(error) => Reply::error(&error, Some(request.id), "header_mismatch"),
-                Refusal::Call { sentence, result } => Reply::refused(request.id, era, &face, &sentence, result),
-                Refusal::Down(down) => Reply::down(down, Some(request.id)),
-            };
-            opened.refused();
-            return opened.close(reply).await;
+        let asking = Asking { id: request.id, era, params: &request.params, face: &face, session_elicits_url };
+        match Box::pin(approve::settle(gateway, &mut opened, *unapproved, &asking)).await {
+            Settled::Spent(guarded) => {
+                let wish = Wish::of(&brought, &guarded, finish);
+                break (*guarded, face, wish);
+            }
+            Settled::Told(reply) => return opened.close(reply).await,
+            Settled::Moved if judged_anew < JUDGED_ANEW => judged_anew += 1,
+            Settled::Moved => return opened.close(Reply::down(Down::Store, Some(request.id))).await,
         }
+        entered = match Box::pin(anew(gateway, on)).await {
+            Ok(entered) => entered,
+            Err(Stopped::Reply(reply)) => return opened.close(reply).await,
+            Err(Stopped::Closed(closed)) => {
+                opened.superseded();
+                return closed;
+            }
+        };
+        opened.moved_to(&entered);
     };
     if !guarded.is_read() && finish.whatever_happens().is_err() {
         return opened.close(refuse::too_busy(Some(request.id))).await;
     }
-    let wish = Wish::of(&brought, &guarded, finish);
-    let recorded = match opened.before_dispatch(&guarded, wish).await {
+    dispatch(gateway, opened, (guarded, wish), (era, request, &face)).await
+}
+
+/// Everything behind the guard: the intent, the call, its outcome.
+async fn dispatch(
+    gateway: &Gateway,
+    opened: Opened,
+    (mut guarded, wish): (Guarded, Option<Wish>),
+    (era, request, face): (Era, &Request<'_>, &reply::Server),
+) -> Closed<Reply> {
+    let recorded = opened.before_dispatch(&guarded, wish).await;
+    let spent = guarded.take_spent();
+    let recorded = match recorded {
         Ok(recorded) => recorded,
-        Err(closed) => return closed,
+        Err(closed) => {
+            if let Some(spent) = spent {
+                Box::pin(note_outcome(gateway.live(), &spent, Executed::No)).await;
+            }
+            return closed;
+        }
     };
     let performed = upstream::call(gateway, guarded, recorded).await;
-    filter::filter(performed, (request.id, era), &request.params, &face).await
+    if let Some(spent) = spent {
+        Box::pin(note_outcome(gateway.live(), &spent, performed.note.executed)).await;
+    }
+    filter::filter(performed, (request.id, era), &request.params, face).await
+}
+
+/// The same request on what holds now.
+async fn anew(gateway: &Gateway, entered: Entered) -> Result<Entered, Stopped> {
+    let snapshot = gateway.live().refresh().await.map_err(|error| {
+        tracing::warn!(%error, "a call was not dispatched: what holds now is not known");
+        Stopped::Reply(Reply::down(Down::Store, None))
+    })?;
+    entered.on(gateway, snapshot).await.map_err(Stopped::Closed)
+}
+
+fn refused(refusal: Refusal, (id, era): (ambit_mcp::Id<'_>, Era), face: &reply::Server) -> Reply {
+    match refusal {
+        Refusal::Headers(error) => Reply::error(&error, Some(id), "header_mismatch"),
+        Refusal::Call { sentence, result } => Reply::refused(id, era, face, &sentence, result),
+        Refusal::Down(down) => Reply::down(down, Some(id)),
+        // Settled by the caller of this; should it get here, nothing runs without an approval.
+        Refusal::Unapproved(_) => Reply::refused(id, era, face, "this call needs an approval", "approval_pending"),
+    }
 }
 
 /// What ended a call before it was guarded.

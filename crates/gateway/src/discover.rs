@@ -5,6 +5,8 @@ use ambit_mcp::{
     era::{Era, LegacyVersion},
     headers::SESSION_ID,
     reply::{self, Server},
+    strict::Request,
+    upstream::capabilities,
 };
 
 use crate::{
@@ -26,13 +28,17 @@ pub(crate) fn discover(id: Id<'_>, server: &Server) -> Reply {
 pub(crate) fn initialize(
     gateway: &Gateway,
     entered: &Entered,
-    id: Id<'_>,
+    request: &Request<'_>,
     version: LegacyVersion,
     server: &Server,
 ) -> Reply {
+    let id = request.id;
+    let elicits_url = capabilities::elicits_url(request.params.capabilities);
     let live = gateway.live();
     let bound = Bound::new(entered.place().slug(), entered.caller(), version);
-    let Some(session) = gateway.shared.sessions.issue(live.keys(), &bound, entered.caller(), live.clock().now()) else {
+    let Some(session) =
+        gateway.shared.sessions.issue(live.keys(), &bound, (entered.caller(), elicits_url), live.clock().now())
+    else {
         let error = RpcError::internal("no session could be opened: try again");
         return Reply::error(&error, Some(id), "no_session");
     };

@@ -3,8 +3,9 @@
 //!
 //! Looks only at tools the caller may see. Builds what will be sent, sends nothing.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
+use ambit_identity::{approvals::Spent, caller::Caller};
 use ambit_live::{
     Mode, Snapshot,
     catalogue::{Binding, PublishedTool},
@@ -16,9 +17,9 @@ use ambit_mcp::{
     era::Era,
     strict::{self, Params},
 };
-use ambit_model::{Digest, Effect, revocation::Scope, server::Server};
+use ambit_model::{Digest, Effect, Outcome, approval::ExactCall, revocation::Scope, server::Server};
 use ambit_openapi::BuiltRequest;
-use ambit_policy::Verdict;
+use ambit_policy::{CallFacts, CallVerdict, Verdict};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -33,6 +34,15 @@ pub(crate) struct Guarded {
     sending: Option<Sending>,
     era: Era,
     trace: Option<String>,
+    spent: Option<Spent>,
+}
+
+/// A call that is guarded in every way but one: people have to approve it. There is no way to dispatch it.
+pub(crate) struct Unapproved {
+    guarded: Guarded,
+    canonical: Vec<u8>,
+    verdict: CallVerdict,
+    call: Digest,
 }
 
 /// What will be sent.
@@ -56,6 +66,8 @@ pub(crate) enum Refusal {
     },
     /// Something of ours is down.
     Down(Down),
+    /// People have to approve it.
+    Unapproved(Box<Unapproved>),
 }
 
 impl Refusal {
@@ -72,6 +84,8 @@ pub(crate) struct Brought<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The client's era.
     pub(crate) era: Era,
+    /// Where the request came from.
+    pub(crate) source: IpAddr,
 }
 
 /// Guards a permitted call.
@@ -97,9 +111,59 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
         Binding::Operation(operation) => Sending::Rest(build(snapshot, tool, operation, &arguments)?),
         Binding::Mcp { .. } => Sending::Mcp,
     };
-    let digest = gateway.live().keys().argument_digest(&strict::to_sorted_json(&arguments));
+    let canonical = strict::to_sorted_json(&arguments);
+    let digest = gateway.live().keys().argument_digest(&canonical);
     let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
-    Ok(Guarded { permit, arguments, digest, credential, sending: Some(sending), era: brought.era, trace })
+    let facts = CallFacts { source: Some(brought.source), ..CallFacts::new(gateway.live().clock().now(), &arguments) };
+    let verdict = permit.judge_call(&facts);
+    let (era, sending) = (brought.era, Some(sending));
+    let guarded = Guarded { permit, arguments, digest, credential, sending, era, trace, spent: None };
+    match verdict.outcome {
+        Outcome::Allow => Ok(guarded),
+        Outcome::NeedsApproval => Err(Refusal::Unapproved(Box::new(Unapproved::new(guarded, canonical, verdict)))),
+        // The per-call half hides nothing and asks for no scope; whatever is not allowed is refused.
+        Outcome::Hidden | Outcome::NeedsScope | Outcome::Refused => {
+            if verdict.failed {
+                tracing::error!(tool = %guarded.tool().id(), policies = ?verdict.policies, "a rule could not be evaluated: denied");
+            }
+            let sentence = verdict.sentence.unwrap_or_else(|| "a rule refuses this call".to_owned());
+            // The sentence is complete; the answer says that nothing was executed.
+            let sentence = sentence.strip_prefix("not executed: ").unwrap_or(&sentence).to_owned();
+            Err(Refusal::call(sentence, "refused_by_rule"))
+        }
+    }
+}
+
+impl Unapproved {
+    fn new(guarded: Guarded, canonical: Vec<u8>, verdict: CallVerdict) -> Self {
+        let call = guarded.exact().map_or(Digest([0; 32]), |exact| exact.digest());
+        Self { guarded, canonical, verdict, call }
+    }
+
+    pub(crate) fn guarded(&self) -> &Guarded {
+        &self.guarded
+    }
+
+    /// The arguments as they will be sent.
+    pub(crate) fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    /// Which rules ask for the approval.
+    pub(crate) fn verdict(&self) -> &CallVerdict {
+        &self.verdict
+    }
+
+    /// The digest of the exact call.
+    pub(crate) fn call(&self) -> &Digest {
+        &self.call
+    }
+
+    /// The guarded call, for an approval that was spent on exactly this one.
+    pub(crate) fn with(self, spent: Spent) -> Option<Guarded> {
+        let same = *spent.call() == self.call && self.guarded.exact().is_some();
+        same.then(|| Guarded { spent: Some(spent), ..self.guarded })
+    }
 }
 
 fn hold_to_schema(tool: &PublishedTool, arguments: &Value) -> Result<(), Refusal> {
@@ -197,6 +261,35 @@ impl Guarded {
 
     pub(crate) fn trace(&self) -> Option<&str> {
         self.trace.as_deref()
+    }
+
+    /// The approval that was spent on it.
+    pub(crate) fn spent(&self) -> Option<&Spent> {
+        self.spent.as_ref()
+    }
+
+    /// Takes the approval out, to note what came of it.
+    pub(crate) fn take_spent(&mut self) -> Option<Spent> {
+        self.spent.take()
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        self.permit.caller()
+    }
+
+    /// What an approval of it is bound to. Its endpoint is there as long as its snapshot is.
+    pub(crate) fn exact(&self) -> Option<ExactCall<'_>> {
+        let facts = self.caller().facts();
+        Some(ExactCall {
+            user: facts.user().map(|user| &user.key),
+            agent: facts.agent().map(|agent| &agent.id),
+            client: &facts.client.id,
+            endpoint: self.permit.endpoint()?,
+            tool: self.tool().id(),
+            definition: self.tool().digest,
+            rules: self.verdict().rules,
+            arguments: self.digest,
+        })
     }
 }
 

@@ -68,6 +68,8 @@ struct Session {
     name: Digest,
     issued_at: Millis,
     login: Option<Scope>,
+    /// Whether its client can show its user a URL.
+    elicits_url: bool,
 }
 
 /// The login that a caller's token comes from.
@@ -101,14 +103,27 @@ impl Sessions {
     }
 
     /// A fresh session id; `None` if the system gives no randomness.
-    pub(crate) fn issue(&self, keys: &Keys, bound: &Bound, caller: &Caller, now: Millis) -> Option<HeaderValue> {
-        self.seal(keys, bound, login(caller), now)
+    pub(crate) fn issue(
+        &self,
+        keys: &Keys,
+        bound: &Bound,
+        (caller, elicits_url): (&Caller, bool),
+        now: Millis,
+    ) -> Option<HeaderValue> {
+        self.seal(keys, bound, (login(caller), elicits_url), now)
     }
 
-    fn seal(&self, keys: &Keys, bound: &Bound, login: Option<&Scope>, now: Millis) -> Option<HeaderValue> {
+    fn seal(
+        &self,
+        keys: &Keys,
+        bound: &Bound,
+        (login, elicits_url): (Option<&Scope>, bool),
+        now: Millis,
+    ) -> Option<HeaderValue> {
         let mut state = Vec::with_capacity(64);
         state.extend_from_slice(&now.saturating_add(self.life).to_be_bytes());
         state.extend_from_slice(&now.to_be_bytes());
+        state.push(u8::from(elicits_url));
         let login = login.map(|login| format!("{} {}", login.kind(), login.id()));
         state.extend_from_slice(login.filter(|name| name.len() <= LONGEST_LOGIN).unwrap_or_default().as_bytes());
         let sealed = keys.seal(Use::LegacySession, &state, &bound.0);
@@ -126,7 +141,8 @@ impl Sessions {
         let sealed = URL_SAFE_NO_PAD.decode(id).map_err(|_| NoSession::NotFound)?;
         let state = keys.unseal(Use::LegacySession, &sealed, &bound.0).ok_or(NoSession::NotFound)?;
         let (until, rest) = state.split_first_chunk().ok_or(NoSession::NotFound)?;
-        let (issued_at, login) = rest.split_first_chunk().ok_or(NoSession::NotFound)?;
+        let (issued_at, rest) = rest.split_first_chunk().ok_or(NoSession::NotFound)?;
+        let (offers, login) = rest.split_first().ok_or(NoSession::NotFound)?;
         let (until, issued_at) = (Millis::from_be_bytes(*until), Millis::from_be_bytes(*issued_at));
         let login = str::from_utf8(login).map_err(|_| NoSession::NotFound)?;
         let login = login.split_once(' ').map(|(kind, id)| Scope::parse(kind, id)).transpose();
@@ -135,24 +151,24 @@ impl Sessions {
         if until <= now || self.ended.get(&name).is_some() {
             return Err(NoSession::NotFound);
         }
-        Ok(Session { name, issued_at, login })
+        Ok(Session { name, issued_at, login, elicits_url: *offers == 1 })
     }
 }
 
 /// The session of a request in one version, if it is this caller's and nothing it stands on was revoked since it was made.
 /// The token says nothing of that: it may be a newer one.
-fn present(gateway: &Gateway, entered: &Entered, version: LegacyVersion) -> Result<Digest, NoSession> {
+fn present(gateway: &Gateway, entered: &Entered, version: LegacyVersion) -> Result<Session, NoSession> {
     let live = gateway.live();
     let bound = Bound::new(entered.place().slug(), entered.caller(), version);
     let session = gateway.shared.sessions.open(live.keys(), &bound, &entered.head().headers, live.clock().now())?;
     let scopes = entered.caller().scopes_for_revocation().iter().chain(&session.login);
     match entered.place().snapshot().revocations.judge(scopes, session.issued_at) {
-        None => Ok(session.name),
+        None => Ok(session),
         Some(_) => Err(NoSession::NotFound),
     }
 }
 
-/// Holds a legacy request to its session.
+/// Holds a legacy request to its session, and says whether the session's client can show its user a URL.
 ///
 /// # Errors
 /// 400 without one, 404 for one that is not this caller's.
@@ -161,8 +177,8 @@ pub(crate) fn admit(
     entered: &Entered,
     version: LegacyVersion,
     id: Option<ambit_mcp::Id<'_>>,
-) -> Result<(), Reply> {
-    present(gateway, entered, version).map(drop).map_err(|none| none.reply(id))
+) -> Result<bool, Reply> {
+    present(gateway, entered, version).map(|session| session.elicits_url).map_err(|none| none.reply(id))
 }
 
 /// The version of a request that names its session and no version: the one that was negotiated, as 2025-06-18 allows.
@@ -181,7 +197,7 @@ pub(crate) fn negotiated(gateway: &Gateway, entered: &Entered) -> Result<Option<
 
 /// The session of a request, in one of these versions.
 fn find(gateway: &Gateway, entered: &Entered, versions: &[LegacyVersion]) -> Option<(LegacyVersion, Digest)> {
-    versions.iter().find_map(|version| present(gateway, entered, *version).ok().map(|name| (*version, name)))
+    versions.iter().find_map(|version| present(gateway, entered, *version).ok().map(|session| (*version, session.name)))
 }
 
 /// A `DELETE`: ends a legacy session. There is nothing else to delete.
@@ -232,7 +248,7 @@ mod tests {
     fn a_session_opens_only_for_what_it_was_made_for() {
         let (_directory, keys) = keys();
         let sessions = Sessions::new(Duration::from_mins(1));
-        let session = with(&sessions.seal(&keys, &Bound::of(ALICE), None, 1_000).unwrap());
+        let session = with(&sessions.seal(&keys, &Bound::of(ALICE), (None, false), 1_000).unwrap());
         assert!(sessions.open(&keys, &Bound::of(ALICE), &session, 1_000).is_ok());
         for (at, other) in [(0, "other"), (1, "local:bob"), (2, "bot"), (3, "client-b"), (4, "2025-06-18")] {
             let mut bound = ALICE;
@@ -249,7 +265,7 @@ mod tests {
         let (_directory, keys) = keys();
         let sessions = Sessions::new(Duration::from_mins(1));
         let bound = Bound::of(ALICE);
-        let issued = sessions.seal(&keys, &bound, None, 1_000).unwrap();
+        let issued = sessions.seal(&keys, &bound, (None, false), 1_000).unwrap();
         let session = with(&issued);
         assert_eq!(sessions.open(&keys, &bound, &session, 61_000), Err(NoSession::NotFound));
         for forged in ["", "x", "00000000", "AAAA", &"A".repeat(300)] {
@@ -276,13 +292,13 @@ mod tests {
         let bound = Bound::of(ALICE);
         let foreign = Scope::parse("sid", &format!("okta:{}", "s".repeat(LONGEST_LOGIN - 9))).unwrap();
         for login in [None, Some(Scope::Family("f 1".into())), Some(foreign)] {
-            let session = sessions.seal(&keys, &bound, login.as_ref(), 1_000).unwrap();
+            let session = sessions.seal(&keys, &bound, (login.as_ref(), true), 1_000).unwrap();
             assert!(session.len() <= LONGEST, "{}", session.len());
             let opened = sessions.open(&keys, &bound, &with(&session), 2_000).unwrap();
-            assert_eq!((opened.issued_at, opened.login), (1_000, login));
+            assert_eq!((opened.issued_at, opened.login, opened.elicits_url), (1_000, login, true));
         }
         let longer = Scope::Family("f".repeat(LONGEST_LOGIN));
-        let session = with(&sessions.seal(&keys, &bound, Some(&longer), 1_000).unwrap());
+        let session = with(&sessions.seal(&keys, &bound, (Some(&longer), false), 1_000).unwrap());
         assert_eq!(sessions.open(&keys, &bound, &session, 2_000).unwrap().login, None);
     }
 }

@@ -11,6 +11,7 @@
 //! without a [`trail::Closed`], and nothing is dispatched without a [`trail::Recorded`].
 
 mod answer;
+mod approve;
 mod authenticate;
 mod authorize;
 mod bodies;

@@ -19,8 +19,8 @@ use ambit_live::{
 use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
     Outcome,
-    event::{Decided, Event, Executed, Intent, OutcomeEvent, Target, VERSION},
-    ids::Millis,
+    event::{Decided, Event, Executed, Intent, OutcomeEvent, SpentApproval, Target, VERSION},
+    ids::{ApprovalId, Millis},
 };
 use ambit_policy::Verdict;
 
@@ -102,6 +102,8 @@ struct Draft {
     started: Instant,
     bytes_in: usize,
     judged: Option<Judged>,
+    /// The approval it waits for, or was told of.
+    approval: Option<ApprovalId>,
 }
 
 /// What was asked for, and what was decided about it.
@@ -146,6 +148,7 @@ impl Opened {
             started: entered.started(),
             bytes_in,
             judged: None,
+            approval: None,
         };
         Ok(Self { gateway: gateway.clone(), open, draft, intent: None, keys: None, stage: Stage::Inside })
     }
@@ -169,6 +172,26 @@ impl Opened {
         self.draft.judged = None;
     }
 
+    /// The trail's name for this request.
+    pub(crate) fn record(&self) -> String {
+        self.open.request().to_text()
+    }
+
+    /// Notes that the call waits for people, or was told what became of an earlier one.
+    pub(crate) fn needs_approval(&mut self, approval: Option<&ApprovalId>) {
+        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
+            *outcome = Outcome::NeedsApproval;
+        }
+        self.draft.approval = approval.cloned();
+    }
+
+    /// Notes that the call has its approval.
+    pub(crate) fn approved(&mut self) {
+        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
+            *outcome = Outcome::Allow;
+        }
+    }
+
     /// Closes the record of a request whose caller turned out to be nobody any more.
     pub(crate) fn superseded(mut self) {
         let durability = self.durability();
@@ -186,7 +209,7 @@ impl Opened {
         wish: Option<Wish>,
     ) -> Result<Recorded, Closed<Reply>> {
         let at = self.gateway.live().clock().now();
-        let durability = match (guarded.is_read(), &wish) {
+        let durability = match (guarded.is_read() && guarded.spent().is_none(), &wish) {
             (false, _) => Durability::Synced,
             (true, Some(_)) => self.durability(),
             (true, None) => Durability::Written,
@@ -196,7 +219,7 @@ impl Opened {
         let appended = self.open.write(&event, at, keys.clone(), durability);
         self.keys = Some(keys);
         self.stage = Stage::Dispatched;
-        if guarded.is_read() && wish.is_none() {
+        if guarded.is_read() && guarded.spent().is_none() && wish.is_none() {
             // Written together with its outcome, before the answer.
             self.intent = Some(appended);
             return Ok(Recorded { opened: self, relay: None });
@@ -313,6 +336,10 @@ impl Draft {
             decision: decided(guarded.verdict(), Outcome::Allow),
             credential: guarded.credential().map(|credential| credential.id.as_str()),
             trace: guarded.trace(),
+            approval: guarded.spent().map(|spent| SpentApproval {
+                id: spent.id().as_str(),
+                by: spent.by().iter().map(ToString::to_string).collect(),
+            }),
         })
     }
 
@@ -351,6 +378,7 @@ impl Draft {
             bytes_out: bytes_out.try_into().unwrap_or(u64::MAX),
             micros: micros(self.started.elapsed()),
             upstream_micros: note.upstream.map(micros),
+            approval: self.approval.as_ref().map(ApprovalId::as_str),
         })
     }
 

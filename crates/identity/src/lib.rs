@@ -1,6 +1,7 @@
 //! Who is calling: resource server, authorization server, login, tokens.
 
 pub mod answer;
+pub mod approvals;
 pub mod authenticate;
 pub mod caller;
 pub mod challenge;

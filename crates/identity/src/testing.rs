@@ -93,7 +93,11 @@ pub fn deployment() -> Deployment {
 }
 
 pub fn account(groups: &[&str]) -> Account {
-    Account { display_name: String::new(), groups: groups.iter().map(|name| GroupName::parse(name).unwrap()).collect() }
+    Account {
+        display_name: String::new(),
+        groups: groups.iter().map(|name| GroupName::parse(name).unwrap()).collect(),
+        email: None,
+    }
 }
 
 pub fn toolsets(slugs: &[&str]) -> BTreeSet<ToolsetSlug> {

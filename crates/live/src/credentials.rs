@@ -194,6 +194,7 @@ mod tests {
             upstream: Upstream::OpenApi { document: DocumentSource::File("x".into()), base_url: None },
             credentials: Credentials { default: None, by_effect: [(Effect::Read, credential)].into() },
             overrides: std::collections::BTreeMap::new(),
+            approvals: ambit_model::server::ServerApprovals::default(),
             limits: CallLimits::default(),
         }
     }

@@ -52,6 +52,8 @@ pub struct Account {
     pub display_name: String,
     /// Its groups.
     pub groups: BTreeSet<GroupName>,
+    /// Its e-mail address. It grants nothing: it only shows that two people are one.
+    pub email: Option<String>,
 }
 
 /// A declared agent: a governed non-human identity.

@@ -50,6 +50,8 @@ pub enum Use {
     Cursor,
     /// A form's CSRF token.
     Csrf,
+    /// The arguments of a call that waits for an approval.
+    ApprovalArguments,
 }
 
 impl Use {
@@ -59,6 +61,7 @@ impl Use {
             Self::RequestState => b"ambit/v1/request-state",
             Self::Cursor => b"ambit/v1/cursor",
             Self::Csrf => b"ambit/v1/csrf",
+            Self::ApprovalArguments => b"ambit/v1/approval-arguments",
         }
     }
 }
@@ -66,7 +69,7 @@ impl Use {
 /// The deployment's keys.
 pub struct Keys {
     directory: PathBuf,
-    seals: [(Use, aead::LessSafeKey); 4],
+    seals: [(Use, aead::LessSafeKey); 5],
     arguments: hmac::Key,
     random: SystemRandom,
 }
@@ -99,7 +102,13 @@ impl Keys {
                 .map_err(|_| KeyError::Malformed(directory.join("seal.key")))
         };
         Ok(Self {
-            seals: [derive(Use::LegacySession)?, derive(Use::RequestState)?, derive(Use::Cursor)?, derive(Use::Csrf)?],
+            seals: [
+                derive(Use::LegacySession)?,
+                derive(Use::RequestState)?,
+                derive(Use::Cursor)?,
+                derive(Use::Csrf)?,
+                derive(Use::ApprovalArguments)?,
+            ],
             arguments: hmac::Key::new(hmac::HMAC_SHA256, &arguments),
             random,
             directory: directory.to_owned(),

@@ -137,7 +137,11 @@ fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeIn
         effect: entry.tool.effect.effect,
         acceptance: entry.acceptance,
         labels: Vec::new(),
-        approval_waived_until: None,
+        approval_waived_until: deployment
+            .servers
+            .get(&entry.tool.id().server)
+            .and_then(|server| server.approvals.waivers.get(&entry.tool.id().tool))
+            .map(|waiver| waiver.until),
         input_schema: Some(Arc::clone(entry.tool.input_schema())),
     });
     let servers = deployment.servers.values().map(|server| ServerFacts {

@@ -54,6 +54,7 @@ fn server() -> Server {
         upstream: Upstream::OpenApi { document: DocumentSource::File("x".into()), base_url: None },
         credentials: Credentials::default(),
         overrides: BTreeMap::new(),
+        approvals: ambit_model::server::ServerApprovals::default(),
         limits: CallLimits::default(),
     }
 }

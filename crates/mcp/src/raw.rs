@@ -58,6 +58,11 @@ impl fmt::Debug for Raw<'_> {
 pub struct OwnedRaw(String);
 
 impl OwnedRaw {
+    /// A value of ours as JSON.
+    pub fn of(value: &serde_json::Value) -> Self {
+        Self(value.to_string())
+    }
+
     /// Only for writers of this crate: `text` is exactly one JSON value.
     pub(crate) const fn from_written(text: String) -> Self {
         Self(text)

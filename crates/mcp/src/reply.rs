@@ -166,6 +166,33 @@ pub fn tool_result(
     close(out, era, server)
 }
 
+/// Asks a modern client to show its user a URL and to call again with `state` (multi-round-trip request, URL elicitation).
+pub fn url_input_required(
+    id: Id<'_>,
+    server: &Server,
+    key: &str,
+    (url, message): (&str, &str),
+    state: &str,
+) -> Vec<u8> {
+    let mut params = b"{\"mode\":\"url\"".to_vec();
+    write::string_member(&mut params, "url", url);
+    write::string_member(&mut params, "message", message);
+    params.push(b'}');
+    let mut out = Vec::with_capacity(256 + params.len() + state.len() + server.meta.len());
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\"");
+    write::raw_member(&mut out, "id", id.as_str());
+    write::key(&mut out, "result");
+    out.extend_from_slice(b"{\"resultType\":\"input_required\"");
+    write::key(&mut out, "inputRequests");
+    out.push(b'{');
+    write::key(&mut out, key);
+    out.extend_from_slice(b"{\"method\":\"elicitation/create\"");
+    write::raw_member(&mut out, "params", &write::into_text(params));
+    out.extend_from_slice(b"}}");
+    write::string_member(&mut out, "requestState", state);
+    close(out, Era::Modern, server)
+}
+
 /// A tool result whose members were put together elsewhere: `outcome` serialises to an object of `content`,
 /// `structuredContent` and `isError`.
 pub fn tool_outcome(id: Id<'_>, era: Era, server: &Server, outcome: &impl serde::Serialize) -> Vec<u8> {

@@ -159,6 +159,18 @@ pub struct Intent<'a> {
     /// The caller's trace id, if it sent one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<&'a str>,
+    /// The approval that was spent on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<SpentApproval<'a>>,
+}
+
+/// An approval that was spent on a call.
+#[derive(Serialize, Clone, Debug)]
+pub struct SpentApproval<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Who said yes: `issuer:subject`.
+    pub by: Vec<String>,
 }
 
 /// Whether the upstream did what was asked.
@@ -232,6 +244,9 @@ pub struct OutcomeEvent<'a> {
     /// Microseconds of it spent waiting for the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_micros: Option<u64>,
+    /// The approval it waits for, or was told of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<&'a str>,
 }
 
 /// An administrative act.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Effect,
+    approval::{ApproverRule, Waiver},
     ids::{CredentialId, Millis, ServerSlug, ToolName},
     secret::SecretRef,
 };
@@ -24,6 +25,8 @@ pub struct Server {
     pub credentials: Credentials,
     /// The owner's corrections of effects, each with its reason.
     pub overrides: BTreeMap<ToolName, EffectOverride>,
+    /// Who may approve its calls, and which tools need nobody's yes.
+    pub approvals: ServerApprovals,
     /// Bounds of one call.
     pub limits: CallLimits,
 }
@@ -43,6 +46,14 @@ pub struct Governance {
     pub expires_at: Millis,
     /// The event after which it must be revoked, in the owner's words.
     pub revoke_when: String,
+}
+
+impl Governance {
+    /// Whether its environment is one where an agent's owner does not approve what the agent asks for. Environments are the
+    /// organisation's own words: everything that begins like `production` counts.
+    pub fn is_production(&self) -> bool {
+        self.environment.trim().to_lowercase().starts_with("prod")
+    }
 }
 
 /// How a server is reached.
@@ -124,6 +135,15 @@ pub struct EffectOverride {
     pub effect: Effect,
     /// Why the classification was wrong.
     pub reason: String,
+}
+
+/// What an owner says about approvals of the calls of a server.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ServerApprovals {
+    /// Who may say yes.
+    pub rule: ApproverRule,
+    /// Tools whose calls need no approval, for now.
+    pub waivers: BTreeMap<ToolName, Waiver>,
 }
 
 /// Bounds of one upstream call.

@@ -346,6 +346,7 @@ fn closing(intent: &Peek, at: Millis) -> Record {
         bytes_out: 0,
         micros: 0,
         upstream_micros: None,
+        approval: None,
     });
     Record { bytes: event.to_bytes(), at, keys: intent.keys(), durability: Durability::Synced }
 }

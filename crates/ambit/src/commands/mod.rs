@@ -11,6 +11,7 @@ use crate::{
 };
 
 pub mod account;
+pub mod approve;
 pub mod audit;
 pub mod check;
 pub mod explain;

@@ -3,6 +3,7 @@
 
 use ambit_egress::Network;
 use ambit_model::{
+    approval::Approver,
     constraints::ToolPattern,
     ids::{ClientId, InvalidId, ServerSlug, Subject, ToolName, UserKey},
     secret::SecretRef,
@@ -34,6 +35,9 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "ambit-selector" => Selector::try_from(text.to_owned())
             .map(drop)
             .map_err(|_| with_value("write `server/tool`, `server/prefix*` or `server/*`".to_owned())),
+        "ambit-approver" => Approver::parse(text)
+            .map(drop)
+            .map_err(|_| with_value("write `user NAME` of a local account, or `group NAME`".to_owned())),
         "ambit-toolset-or-star" if text == "*" => Ok(()),
         "ambit-toolset-or-star" => ServerSlug::parse(text)
             .map(drop)
@@ -231,6 +235,7 @@ mod tests {
             ("ambit-client-id", "https://c.example/id", ""),
             ("ambit-user", "okta:alice", "Okta:alice"),
             ("ambit-selector", "mux/*", "mux*"),
+            ("ambit-approver", "group owners", "owners"),
             ("ambit-toolset-or-star", "*", "**"),
             ("ambit-tool-pattern", "*", "mux*"),
             ("ambit-tool-pattern", "mux/get-*", "/get"),

@@ -11,8 +11,10 @@ use serde::Deserialize;
 
 use ambit_model::Effect;
 
+mod approvals;
 mod grants;
 
+pub use approvals::*;
 pub use grants::{Claim, Fragment, Grant, RoleHolder};
 
 /// The configuration of an Ambit deployment.
@@ -144,6 +146,19 @@ pub struct Server {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-tool-name"}))]
     pub effects: BTreeMap<String, EffectOverride>,
+    /// Who may approve its calls that need a human yes: `user NAME` of a local account, or `group NAME`. Nobody if absent,
+    /// and then such calls are refused.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-approver"}))]
+    pub approvers: Vec<String>,
+    /// How many different people have to say yes to one call. One if absent.
+    #[serde(default = "approvals::one")]
+    #[schemars(schema_with = "approvals::count_of_people")]
+    pub approvals_needed: u32,
+    /// What the owner says about approvals of single tools, by tool name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-tool-name"}))]
+    pub approvals: BTreeMap<String, ToolApprovals>,
     /// The longest a call may take, such as `30s`.
     #[schemars(extend("format" = "ambit-duration"))]
     pub timeout: Option<String>,
@@ -366,6 +381,9 @@ pub struct Account {
     #[serde(default)]
     #[schemars(extend("items" = {"type": "string", "format": "ambit-slug"}))]
     pub groups: Vec<String>,
+    /// Their e-mail address. It grants nothing; it keeps a person with two logins from approving their own call.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub email: Option<String>,
 }
 
 /// An agent: a governed non-human identity.

@@ -580,3 +580,35 @@ fn constraints_are_understood_or_refused_where_they_stand() {
     let of = |resolved: Result<Resolved, ConfigErrors>| resolved.unwrap().deployment.grants[0].constraints.clone();
     assert_eq!(of(table), of(json));
 }
+
+/// Two people, one group, a server whose approvals say `more`.
+fn with_approvals(more: &str) -> String {
+    with_server(&format!("{more}\n[accounts.alice]\nemail = \"a@x.example\"\n[accounts.bob]\ngroups = [\"owners\"]\n"))
+}
+
+#[test]
+fn approvers_and_waivers_are_read() {
+    use ambit_model::{approval::Approver, ids::ToolName};
+    let text = with_approvals(
+        "approvers = [\"user alice\", \"group owners\"]\napprovals_needed = 2\n[servers.mux.approvals.\"delete-draft\"]\n\
+         not_needed = { reason = \"drafts are made anew\", until = 2027-11-25 }\n",
+    );
+    let resolved = load_text(&text).unwrap();
+    let approvals = &resolved.deployment.servers.values().next().unwrap().approvals;
+    let named = ["user alice", "group owners"].map(|text| Approver::parse(text).unwrap());
+    assert_eq!((&approvals.rule.approvers, approvals.rule.needed), (&named.into(), 2));
+    let waiver = &approvals.waivers[&ToolName::parse("delete-draft").unwrap()];
+    assert_eq!((waiver.reason.as_str(), waiver.until), ("drafts are made anew", NOW + 365 * 24 * 3_600_000));
+    assert_eq!(resolved.deployment.accounts.values().next().unwrap().email.as_deref(), Some("a@x.example"));
+}
+
+#[test]
+fn approvals_that_nobody_could_give_are_refused() {
+    shown!(problems(&with_approvals(
+        "approvers = [\"user carol\", \"user okta:x\", \"group owner\", \"owners\"]\napprovals_needed = 3\n\
+         [servers.mux.approvals.\"delete-draft\"]\nnot_needed = { reason = \" \", until = 2029-01-01 }\n\
+         [servers.mux.approvals.\"delete-old\"]\nnot_needed = { reason = \"r\", until = 2025-01-01 }\n",
+    )));
+    shown!(problems(&with_approvals("approvers = [\"user alice\"]\napprovals_needed = 2")));
+    shown!(problems(&with_approvals("approvals_needed = 0")));
+}

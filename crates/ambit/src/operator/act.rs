@@ -2,9 +2,10 @@
 
 use ambit_model::{
     Digest, Effect,
+    approval::Says,
     constraints::Constraints,
     grant::GrantSubject,
-    ids::{AgentId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
+    ids::{AgentId, ApprovalId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
     revocation::Scope,
 };
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,22 @@ pub enum Act {
     },
     /// Reads configuration and lock file again.
     Reload {},
+    /// The requests for approval that whoever asks may decide.
+    ListApprovals {},
+    /// One of them, with its arguments.
+    ShowApproval {
+        /// Its id.
+        id: ApprovalId,
+    },
+    /// A yes or no to one exact call.
+    Decide {
+        /// The request.
+        id: ApprovalId,
+        /// What is said.
+        says: Says,
+        /// Why.
+        reason: Option<String>,
+    },
 }
 
 impl Act {
@@ -122,6 +139,9 @@ impl Act {
             Self::AccountLink { .. } => "account_link",
             Self::Accept { .. } => "accept",
             Self::Reload {} => "reload",
+            Self::ListApprovals {} => "approvals",
+            Self::ShowApproval { .. } => "approval",
+            Self::Decide { .. } => "decide",
         }
     }
 
@@ -137,7 +157,8 @@ impl Act {
                 [one] => format!("tool {}", one.tool),
                 several => format!("{} tools", several.len()),
             },
-            Self::Reload {} => "deployment".to_owned(),
+            Self::Reload {} | Self::ListApprovals {} => "deployment".to_owned(),
+            Self::ShowApproval { id } | Self::Decide { id, .. } => format!("approval {id}"),
         }
     }
 }

@@ -61,6 +61,14 @@ impl OperatorContext {
         Self { store, recorder, keys, signing, clock, place: Place::Direct { deployment, seen } }
     }
 
+    /// The running server, if this is one.
+    pub(super) fn live(&self) -> Option<&Live> {
+        match &self.place {
+            Place::Serving { live, .. } => Some(live),
+            Place::Direct { .. } => None,
+        }
+    }
+
     pub(super) fn deployment(&self) -> Arc<Deployment> {
         match &self.place {
             Place::Serving { live, .. } => Arc::clone(&live.current().deployment),

@@ -5,6 +5,7 @@
 //! [`perform`] works on store and trail directly. Nothing here is reachable from the network.
 
 pub mod act;
+mod approve;
 pub mod client;
 pub mod context;
 mod entitle;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     act::{AcceptedTool, Act, Done, MAX_ACCEPTED},
+    approve,
     context::OperatorContext,
     entitle, mark, rights,
 };
@@ -104,6 +105,9 @@ pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Do
         }
         Act::AccountLink { account } => account_link(&account, by, context).await,
         Act::Accept { tools } => accept(&tools, by, context).await,
+        Act::ListApprovals {} => approve::list(by, context).await,
+        Act::ShowApproval { id } => approve::show(&id, by, context).await,
+        Act::Decide { id, says, reason } => approve::decide((&id, says, reason.as_deref()), by, context).await,
         Act::Reload {} => {
             context.reload().await.map_err(ActError::Refused)?;
             Ok(Done { sentence: "configuration and lock file were read again".to_owned(), result: json!({}) })

@@ -22,6 +22,8 @@ enum Needs {
     OwnerOf(Vec<ServerSlug>),
     /// An admin.
     Admin,
+    /// An approver. Which calls they decide is asked when they do.
+    Approver,
 }
 
 /// Whether an act is theirs. The sentence of a refusal is for them and for the trail.
@@ -44,6 +46,8 @@ pub(super) async fn check(act: &Act, by: &str, context: &OperatorContext) -> Res
         Needs::OwnerOf(_) => {
             return Err(not_yours(role_missing(&rights, "an admin, or the owner of every server it reaches")));
         }
+        Needs::Approver if rights.are(Role::Approver) => {}
+        Needs::Approver => return Err(not_yours(role_missing(&rights, "an approver"))),
         Needs::Admin => return Err(not_yours(role_missing(&rights, "an admin"))),
     }
     match own_advantage(act, &rights, &deployment) {
@@ -84,6 +88,7 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
         },
         Act::Accept { tools } => Needs::OwnerOf(tools.iter().map(|accepted| accepted.tool.server.clone()).collect()),
         Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} => Needs::Admin,
+        Act::ListApprovals {} | Act::ShowApproval { .. } | Act::Decide { .. } => Needs::Approver,
     })
 }
 
@@ -115,6 +120,9 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         | Act::Token { .. }
         | Act::AccountLink { .. }
         | Act::Accept { .. }
+        | Act::ListApprovals {}
+        | Act::ShowApproval { .. }
+        | Act::Decide { .. }
         | Act::Reload {} => return None,
     };
     let by_record = rights.persons.iter().find_map(|person| stands_behind(&holder, person, deployment));

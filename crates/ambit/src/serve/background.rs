@@ -67,6 +67,9 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
             if let Err(error) = ambit_identity::server::sweep(live.store(), live.clock().now()).await {
                 tracing::warn!(%error, "expired rows could not be removed; the next round tries again");
             }
+            if let Err(error) = ambit_identity::approvals::sweep(&live).await {
+                tracing::warn!(%error, "requests for approval could not be swept; the next round tries again");
+            }
         }
     }));
 

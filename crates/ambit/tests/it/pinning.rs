@@ -240,7 +240,8 @@ async fn a_new_tool_is_hidden_until_it_was_looked_at_and_one_that_is_gone_is_gon
 async fn before_a_destructive_call_the_definition_is_read_again() {
     let one = McpServer::start(Era::Modern, vec![tool("delete_report", "Deletes a report", false)]).await.unwrap();
     let two = McpServer::start(Era::Modern, Vec::new()).await.unwrap();
-    let more = format!("{}\n[toolsets.peers-cleanup]\ntools = [\"one/delete_report\"]\n", config(&one, &two));
+    let waived = world::waived("one", "delete_report");
+    let more = format!("{}\n[toolsets.peers-cleanup]\ntools = [\"one/delete_report\"]\n{waived}", config(&one, &two));
     let (app, _api) = world::with(Given::default(), &more).await;
     let reveal = [
         "grant",

@@ -85,8 +85,17 @@ pub const DOCUMENT: &str = r#"{"openapi":"3.1.0","info":{"title":"Things","versi
     "get":{"operationId":"get-thing","summary":"Get a thing","responses":{"200":{"description":"ok"}}},
     "delete":{"operationId":"delete-thing","summary":"Delete a thing","responses":{"204":{"description":"gone"}}}}}}"#;
 
+/// The owner's word that calls of a tool need no approval, for tests of something else.
+pub fn waived(server: &str, tool: &str) -> String {
+    let until = ambit::config::quantity::instant_text(Clock::System.now() + 200 * 24 * 3_600_000);
+    format!(
+        "\n[servers.{server}.approvals.{tool}]\nnot_needed = {{ reason = \"not what is tested\", until = \"{until}\" }}\n"
+    )
+}
+
 /// The configuration of the tests, over an API at an address.
 pub fn config(api: SocketAddr) -> String {
+    let waiver = waived("things", "delete-thing");
     format!(
         r#"
 public_url = "{{url}}"
@@ -106,7 +115,7 @@ environment = "test"
 data_class = "internal"
 expires = 2099-01-01
 revoke_when = "the tests are over"
-
+{waiver}
 [toolsets.things-read]
 title = "Look at things"
 tools = ["things/*"]

@@ -6,6 +6,7 @@ mod room;
 mod upstream;
 
 mod allowing;
+mod approving;
 mod echoing;
 mod entering;
 mod failing;

@@ -26,18 +26,22 @@ use ambit_live::{
 };
 use ambit_model::{
     Digest, Effect,
+    approval::{Approver, ApproverRule, Waiver},
     caller::{Assurance, ClientFacts},
     ceiling::{Ceiling, ClientCeilings},
     constraints::Constraints,
     endpoint::{Endpoint, EndpointIssuer},
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
-    ids::{ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolsetSlug, UserKey},
+    ids::{ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolName, ToolsetSlug, UserKey},
     revocation::Scope,
     secret::{Secret, SecretRef},
-    server::{CallLimits, Credential, Credentials, DocumentSource, Governance, Scheme, Server, Upstream as Reached},
+    server::{
+        CallLimits, Credential, Credentials, DocumentSource, Governance, Scheme, Server, ServerApprovals,
+        Upstream as Reached,
+    },
     toolset::{Selector, Toolset},
 };
-use ambit_store::{Store, StoreUrl};
+use ambit_store::{Store, StoreUrl, accounts};
 use ambit_trail::{Disk, Trail};
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
@@ -83,6 +87,24 @@ pub struct Room {
     directory: tempfile::TempDir,
 }
 
+/// What a room stands on.
+struct Base<'a> {
+    /// Whether what destroys needs an approval.
+    guarded: bool,
+    /// Its own SQLite if absent.
+    store: Option<StoreUrl>,
+    /// Whose keys, clock and API it has.
+    beside: Option<&'a Room>,
+    /// How long it waits for its API.
+    patience: Duration,
+}
+
+impl Default for Base<'_> {
+    fn default() -> Self {
+        Self { guarded: false, store: None, beside: None, patience: PATIENCE }
+    }
+}
+
 /// What a request was answered.
 #[derive(Debug, PartialEq)]
 pub struct Answer {
@@ -116,7 +138,23 @@ impl Room {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        Self::built(settings, Credentials::default(), PATIENCE).await
+        Self::built(settings, Credentials::default(), Base::default()).await
+    }
+
+    /// One where bob and carol approve what destroys, one of them each time.
+    pub async fn guarded() -> Self {
+        Self::guarded_on(None).await
+    }
+
+    pub async fn guarded_on(store: Option<StoreUrl>) -> Self {
+        let base = Base { guarded: true, store, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base).await
+    }
+
+    /// Another process on the same store, with the same keys, clock and API.
+    pub async fn beside(&self, store: StoreUrl) -> Self {
+        let base = Base { guarded: true, store: Some(store), beside: Some(self), ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base).await
     }
 
     /// One whose MCP server is spoken to with the secret, too.
@@ -126,25 +164,33 @@ impl Room {
             scheme: Scheme::Bearer(SecretRef::Env("API_TOKEN".into())),
         };
         let at_peer = Credentials { default: Some(credential), by_effect: BTreeMap::new() };
-        Self::built(Settings::default(), at_peer, PATIENCE).await
+        Self::built(Settings::default(), at_peer, Base::default()).await
     }
 
     /// One that waits so long for its API.
     pub async fn with_patience(patience: Duration) -> Self {
-        Self::built(Settings::default(), Credentials::default(), patience).await
+        let base = Base { patience, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base).await
     }
 
-    async fn built(settings: Settings, at_peer: Credentials, patience: Duration) -> Self {
+    async fn built(settings: Settings, at_peer: Credentials, base: Base<'_>) -> Self {
         let upstream = Upstream::start().await;
         let directory = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(T0);
+        let clock = base.beside.map_or_else(|| Clock::manual(T0), |other| other.clock.clone());
+        let shared = base.beside.map_or(directory.path(), |other| other.directory.path());
+        let api = base.beside.map_or(upstream.address, |other| other.upstream.address);
         let peer = Upstream::start().await;
         peer.will(Act::Mcp { tools: PEER_TOOLS.into(), result: PEER_RESULT.into() });
         let mut deployment = deployment(&format!("http://{}/rpc", peer.address));
         for server in deployment.servers.values_mut() {
-            server.limits.timeout = patience;
+            server.limits.timeout = base.patience;
         }
         deployment.servers.get_mut("up").unwrap().credentials = at_peer;
+        if base.guarded {
+            let named = ["user bob", "user carol"].map(|text| Approver::parse(text).unwrap());
+            let rule = ApproverRule { approvers: named.into(), needed: 1 };
+            deployment.servers.get_mut("api").unwrap().approvals = ServerApprovals { rule, waivers: BTreeMap::new() };
+        }
         let egress = Client::new(&ambit_egress::Settings {
             rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
             roots: Roots::native(),
@@ -155,7 +201,7 @@ impl Room {
         let up = &deployment.servers["up"];
         let listed = mcp.list(up, None, Instant::now() + Duration::from_secs(10)).await.unwrap();
         let catalogues = [
-            catalogue(&deployment.servers["api"], &format!("http://{}", upstream.address)),
+            catalogue(&deployment.servers["api"], &format!("http://{api}")),
             ServerCatalogue::from_mcp(up, listed.tools, listed.left_out, T0),
         ];
         let mut lock = Lock::default();
@@ -164,8 +210,14 @@ impl Room {
         }
         let credentials =
             Spendables::resolve(deployment.servers.values(), |_| Ok(Secret::new(SECRET.to_owned()))).unwrap();
-        let store = StoreUrl::parse(&format!("sqlite:{}", directory.path().join("store.db").display())).unwrap();
-        let keys = Arc::new(Keys::open(&directory.path().join("keys")).unwrap());
+        let file = || StoreUrl::parse(&format!("sqlite:{}", directory.path().join("store.db").display())).unwrap();
+        let store = Store::open(&base.store.clone().unwrap_or_else(file)).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        for name in ["alice", "bob", "carol"] {
+            accounts::create(&mut tx, &Subject::parse(name).unwrap(), Some("$argon2id$"), T0).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let keys = Arc::new(Keys::open(&shared.join("keys")).unwrap());
         let key = ambit_ledger::SigningKey::from_seed("gw.example/trail", &[7; 32]).unwrap();
         let trail = ambit_trail::Settings::new(directory.path().join("trail"), "n1", "gw.example/trail");
         let trail = ambit_trail::Settings { segment_bytes: 1 << 20, ..trail };
@@ -176,14 +228,14 @@ impl Room {
             lock,
             servers: catalogues.into_iter().map(Arc::new).collect(),
             credentials,
-            store: Store::open(&store).await.unwrap(),
+            store,
             trail,
             keys,
             clock: clock.clone(),
         })
         .await
         .unwrap();
-        let signing = Arc::new(Signing::open(&directory.path().join("tokens"), T0).unwrap());
+        let signing = Arc::new(Signing::open(&shared.join("tokens"), T0).unwrap());
         let authenticator = Authenticator::new(Arc::clone(&signing), Arc::new(Jwks::new(egress.clone())));
         let parts = GatewayParts { live: live.clone(), authenticator: Arc::new(authenticator), egress, mcp, settings };
         let gateway = Gateway::new(parts);
@@ -284,8 +336,12 @@ impl Room {
     }
 
     pub async fn reveal(&self, user: &str, client: &str, toolset: &str) {
+        self.reveal_as("r1", user, client, toolset).await;
+    }
+
+    pub async fn reveal_as(&self, id: &str, user: &str, client: &str, toolset: &str) {
         let reveal = Reveal {
-            id: GrantId::parse("r1").unwrap(),
+            id: GrantId::parse(id).unwrap(),
             user: UserKey::local(user).unwrap(),
             client: ClientId::parse(client).unwrap(),
             agent: None,
@@ -297,6 +353,14 @@ impl Room {
         };
         self.change(async |tx, room| {
             ambit_store::reveals::insert(tx, &reveal, "operator:test", room.clock.now()).await.unwrap();
+        })
+        .await;
+    }
+
+    pub async fn end_reveal(&self, id: &str) {
+        self.change(async |tx, room| {
+            let id = GrantId::parse(id).unwrap();
+            assert!(ambit_store::reveals::end(tx, &id, "operator:test", room.clock.now()).await.unwrap());
         })
         .await;
     }
@@ -364,7 +428,12 @@ pub fn post(path: &str, token: &str) -> http::request::Builder {
         .header("accept", "application/json, text/event-stream")
 }
 
-pub fn modern(path: &str, token: &str, method: &str, mut params: Value) -> Request<Body> {
+pub fn modern(path: &str, token: &str, method: &str, params: Value) -> Request<Body> {
+    modern_with(path, token, method, params, &json!({}))
+}
+
+/// A modern request of a client that declares some capabilities.
+pub fn modern_with(path: &str, token: &str, method: &str, mut params: Value, capabilities: &Value) -> Request<Body> {
     let mut request = post(path, token).header("mcp-protocol-version", MODERN).header("mcp-method", method);
     if let Some(name) = params["name"].as_str() {
         let name = ambit_mcp::headers::encode_value(name).into_owned();
@@ -372,7 +441,7 @@ pub fn modern(path: &str, token: &str, method: &str, mut params: Value) -> Reque
     }
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     });
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     request.body(Body::from(body.to_string())).unwrap()
@@ -433,6 +502,14 @@ fn server() -> Server {
             by_effect: [(Effect::Write, credential("api-writes"))].into(),
         },
         overrides: BTreeMap::new(),
+        approvals: ServerApprovals {
+            rule: ApproverRule::default(),
+            waivers: [(
+                ToolName::parse("delete-thing").unwrap(),
+                Waiver { reason: "tests of something else".into(), until: T0 + 300 * 24 * 3_600_000 },
+            )]
+            .into(),
+        },
         limits: CallLimits { timeout: PATIENCE, max_reply_bytes: 64 * 1024 },
     }
 }
@@ -493,8 +570,9 @@ fn grant(id: &str, user: &str, toolset: &str) -> Grant {
 
 /// Alice holds reads and writes, bob only reads; nobody holds what destroys, until it is revealed.
 fn deployment(peer_url: &str) -> Deployment {
-    let account =
-        |name: &str| (Subject::parse(name).unwrap(), Account { display_name: name.into(), groups: BTreeSet::new() });
+    let account = |name: &str| {
+        (Subject::parse(name).unwrap(), Account { display_name: name.into(), groups: BTreeSet::new(), email: None })
+    };
     let peer = Server {
         slug: ServerSlug::parse("up").unwrap(),
         upstream: Reached::Mcp { url: peer_url.into() },
@@ -510,7 +588,7 @@ fn deployment(peer_url: &str) -> Deployment {
         ],
         servers: [server(), peer].into_iter().map(|server| (server.slug.clone(), server)).collect(),
         issuers: BTreeMap::new(),
-        accounts: [account("alice"), account("bob")].into(),
+        accounts: [account("alice"), account("bob"), account("carol")].into(),
         agents: BTreeMap::new(),
         toolsets: [
             toolset("reads", &["api/*"], &[Effect::Read]),

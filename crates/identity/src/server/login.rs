@@ -2,7 +2,11 @@
 //! answer in the same time; guessing slows down per account and source, and nobody is locked out.
 
 use ambit_live::recorder::Deed;
-use ambit_model::{ids::UserKey, secret::Secret, source::host};
+use ambit_model::{
+    ids::{ApprovalId, UserKey},
+    secret::Secret,
+    source::host,
+};
 use ambit_store::accounts;
 use askama::Template;
 use axum::{
@@ -14,7 +18,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 use super::{
-    Shared, consent,
+    Shared, approvals, consent,
     cookie::Cookie,
     csrf::Anonymous,
     failure::Down,
@@ -28,6 +32,9 @@ use super::{
 
 const FORM: &str = "login";
 
+/// In place of the id of a request: all of them.
+const ALL: &str = "all";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
@@ -35,6 +42,8 @@ struct LoginPage<'a> {
     /// The client that waits for the login, if one does.
     client: Option<&'a str>,
     request: Option<&'a str>,
+    /// The request for an approval that the person came for.
+    approval: Option<&'a str>,
     name: &'a str,
     problem: Option<&'a str>,
     csrf: &'a str,
@@ -48,14 +57,24 @@ pub(crate) async fn form(
 ) -> Result<Response, PageError> {
     let fields = Fields::parse(query.as_deref().unwrap_or("").as_bytes()).map_err(|_| PageError::NotFound)?;
     let request = fields.one("request").map_err(|_| PageError::NotFound)?;
-    if request.is_none() {
+    let approval = fields.one("approval").map_err(|_| PageError::NotFound)?;
+    // Whoever decides about a call proves anew who they are.
+    if request.is_none() && approval.is_none() {
         let snapshot = server.live.current();
         if session::current(&server, &snapshot, &visitor.headers).await?.is_some() {
             return Ok(reply::see_other("/clients"));
         }
     }
     let pending = waiting(&server, request).await?;
-    show(&server, &visitor, Shown { pending: pending.as_ref(), request, ..Shown::default() })
+    show(&server, &visitor, Shown { pending: pending.as_ref(), request, approval, ..Shown::default() })
+}
+
+/// Where a person who came for an approval goes on to: a page of ours, whatever the form says.
+fn destination(approval: &str) -> String {
+    ApprovalId::parse(approval)
+        .ok()
+        .filter(|id| id.as_str() != ALL)
+        .map_or("/approvals".to_owned(), |id| approvals::path(&id))
 }
 
 /// `POST`: the password.
@@ -64,12 +83,16 @@ pub(crate) async fn submit(State(server): State<Shared>, visitor: Visitor, body:
     let fields = Fields::of_form(&visitor.headers, &body).map_err(unreadable)?;
     Anonymous::check(&server, &visitor.headers, FORM, fields.one("csrf").map_err(unreadable)?.unwrap_or(""))?;
     let request = fields.one("request").map_err(unreadable)?;
+    let approval = fields.one("approval").map_err(unreadable)?;
     let name = fields.one("name").map_err(unreadable)?.unwrap_or("").trim();
     let password = Secret::new(fields.one("password").map_err(unreadable)?.unwrap_or("").to_owned());
     let pending = waiting(&server, request).await?;
-    let shown = Shown { pending: pending.as_ref(), request, name, ..Shown::default() };
+    let shown = Shown { pending: pending.as_ref(), request, approval, name, ..Shown::default() };
     match prove(&server, &visitor, name, password).await? {
-        Proof::Holds(user) => enter(&server, &visitor, &user, pending.as_ref().zip(request)).await,
+        Proof::Holds(user) => {
+            let onward = approval.map_or_else(|| "/clients".to_owned(), destination);
+            enter(&server, &visitor, &user, (pending.as_ref().zip(request), &onward)).await
+        }
         Proof::Fails => {
             let problem = "Name or password is wrong.";
             show(&server, &visitor, Shown { status: StatusCode::UNAUTHORIZED, problem: Some(problem), ..shown })
@@ -126,7 +149,7 @@ async fn enter(
     server: &Server,
     visitor: &Visitor,
     user: &UserKey,
-    pending: Option<(&Pending, &str)>,
+    (pending, onward): (Option<(&Pending, &str)>, &str),
 ) -> Result<Response, PageError> {
     if session::is_dead(&server.live.current(), user, server.now()) {
         return Err(PageError::Refused("This account is blocked."));
@@ -139,7 +162,7 @@ async fn enter(
     tx.commit().await?;
     let mut response = match pending {
         Some((pending, request)) => reply::see_other(&consent::path(&pending.endpoint, request)),
-        None => reply::see_other("/clients"),
+        None => reply::see_other(onward),
     };
     Cookie::Session.set(&id, server.is_secure(), response.headers_mut());
     Ok(response)
@@ -157,6 +180,7 @@ async fn waiting(server: &Server, request: Option<&str>) -> Result<Option<Pendin
 struct Shown<'a> {
     pending: Option<&'a Pending>,
     request: Option<&'a str>,
+    approval: Option<&'a str>,
     name: &'a str,
     problem: Option<&'a str>,
     status: StatusCode,
@@ -164,7 +188,7 @@ struct Shown<'a> {
 
 impl Default for Shown<'_> {
     fn default() -> Self {
-        Self { pending: None, request: None, name: "", problem: None, status: StatusCode::OK }
+        Self { pending: None, request: None, approval: None, name: "", problem: None, status: StatusCode::OK }
     }
 }
 
@@ -175,6 +199,7 @@ fn show(server: &Server, visitor: &Visitor, shown: Shown<'_>) -> Result<Response
         title: "Log in",
         client: shown.pending.map(|pending| pending.client_name.as_str()),
         request: shown.request,
+        approval: shown.approval,
         name: shown.name,
         problem: shown.problem,
         csrf: &token,

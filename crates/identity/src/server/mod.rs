@@ -7,6 +7,7 @@
 //! Nothing here decides what a token may do. It says which toolsets a person agreed to; grants, policy and blocks are
 //! judged on every call. No token, code or password is logged, recorded, or part of an error.
 
+mod approvals;
 mod authorization;
 mod authorize;
 mod client;
@@ -28,7 +29,7 @@ mod offers;
 mod own_token;
 mod page;
 mod pending;
-mod person;
+pub(crate) mod person;
 mod redirect;
 mod refusals;
 mod register;
@@ -46,6 +47,7 @@ mod when;
 pub mod password;
 
 pub use routes::{ROUTES, Route};
+pub(crate) use session::may_log_in;
 pub use state::{SecretReader, ServerParts, Settings};
 pub use sweep::sweep;
 pub use visitor::Source;

@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Shared, authorize, consent, exchange, introspect, login, logout, metadata, my_clients, page, register, reply,
-    revoke, setup,
+    Shared, approvals, authorize, consent, exchange, introspect, login, logout, metadata, my_clients, page, register,
+    reply, revoke, setup,
 };
 
 /// Largest body of any request here, in bytes.
@@ -45,9 +45,11 @@ const LOGOUT: &str = "/logout";
 const SETUP: &str = "/setup/{link}";
 const CLIENTS: &str = "/clients";
 const CLIENT: &str = "/clients/{family}";
+const APPROVALS: &str = "/approvals";
+const APPROVAL: &str = "/approvals/{id}";
 
 /// Every route of the authorization server.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 23] = [
     route("GET", OAUTH_METADATA, "metadata of an issuer (RFC 8414)"),
     route("GET", OPENID_INSERTED, "the same for clients that know OpenID Connect only"),
     route("GET", OPENID_APPENDED, "the same, as OpenID Connect Discovery spells it"),
@@ -68,6 +70,9 @@ pub const ROUTES: [Route; 20] = [
     route("POST", SETUP, "a password is set"),
     route("GET", CLIENTS, "a person's connected applications"),
     route("POST", CLIENT, "a person changes or ends one"),
+    route("GET", APPROVALS, "the calls that wait for a person, and those in their name"),
+    route("GET", APPROVAL, "one of them: its status, or the whole call for who may decide it"),
+    route("POST", APPROVAL, "a person approves or denies a call"),
 ];
 
 pub(super) fn router(server: Shared) -> Router {
@@ -88,6 +93,8 @@ pub(super) fn router(server: Shared) -> Router {
         .route(SETUP, get(setup::form).post(setup::submit))
         .route(CLIENTS, get(my_clients::list))
         .route(CLIENT, post(my_clients::change))
+        .route(APPROVALS, get(approvals::list))
+        .route(APPROVAL, get(approvals::look).post(approvals::decide))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(server)
 }

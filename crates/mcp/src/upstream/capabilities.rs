@@ -41,12 +41,27 @@ pub fn lacks(declared: Option<Raw<'_>>, required: &OwnedRaw) -> bool {
     !KNOWN.iter().all(|(name, parts)| has(name, parts))
 }
 
+/// Whether a client that declared this can show its user a URL. Elicitation without a mode means forms only.
+pub fn elicits_url(declared: Option<Raw<'_>>) -> bool {
+    let elicitation = declared.and_then(|declared| member(declared, "elicitation"));
+    elicitation.and_then(|elicitation| member(elicitation, "url")).is_some_and(Raw::is_object)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn raw(text: &str) -> Raw<'_> {
         Raw::from_scanned(text)
+    }
+
+    #[test]
+    fn a_url_is_shown_only_by_those_who_say_so() {
+        assert!(elicits_url(Some(raw(r#"{"elicitation":{"form":{},"url":{}}}"#))));
+        for none in ["{}", r#"{"elicitation":{}}"#, r#"{"elicitation":{"url":true}}"#, r#"{"url":{}}"#] {
+            assert!(!elicits_url(Some(raw(none))), "{none}");
+        }
+        assert!(!elicits_url(None));
     }
 
     #[test]

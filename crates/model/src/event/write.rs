@@ -145,6 +145,12 @@ impl Intent<'_> {
         object.decision(&self.decision);
         object.text_if("credential", self.credential);
         object.text_if("trace", self.trace);
+        if let Some(approval) = &self.approval {
+            object.object("approval", |object| {
+                object.text("id", approval.id);
+                object.texts("by", &approval.by);
+            });
+        }
         object.close()
     }
 }
@@ -179,6 +185,7 @@ impl OutcomeEvent<'_> {
         object.number("bytes_out", self.bytes_out);
         object.number("micros", self.micros);
         object.number_if("upstream_micros", self.upstream_micros);
+        object.text_if("approval", self.approval);
         object.close()
     }
 }
@@ -187,7 +194,7 @@ impl OutcomeEvent<'_> {
 mod tests {
     use proptest::{option, prelude::*};
 
-    use super::super::{Event, Executed, RequestId};
+    use super::super::{Event, Executed, RequestId, SpentApproval};
     use super::*;
     use crate::{Effect, Outcome};
 
@@ -230,8 +237,9 @@ mod tests {
                 v: 1, request: RequestId(request), at, endpoint, protocol, method, who,
                 target: Target { server, tool, definition, effect },
                 arguments,
-                decision: Decided { outcome: Outcome::Allow, policies: policies.into(), rules, revision },
+                decision: Decided { outcome: Outcome::Allow, policies: policies.clone().into(), rules, revision },
                 credential: credential.as_deref(), trace: trace.as_deref(),
+                approval: trace.as_deref().map(|id| SpentApproval { id, by: policies.clone() }),
             });
             prop_assert_eq!(written(&event), derived(&event));
         }
@@ -256,6 +264,7 @@ mod tests {
                 target: with_target.then_some(target), asked,
                 decision: with_decision.then_some(decision), executed, result, code, upstream_status,
                 bytes_in, bytes_out, micros, upstream_micros,
+                approval: (bytes_in % 2 == 0).then_some(result.as_str()),
             });
             prop_assert_eq!(written(&event), derived(&event));
         }

@@ -96,6 +96,7 @@ impl Call {
             },
             credential: None,
             trace: None,
+            approval: None,
         });
         Record { bytes: event.to_bytes(), at: self.at, keys: Keys::of(&event), durability }
     }
@@ -120,6 +121,7 @@ impl Call {
             bytes_out: 200,
             micros: 300,
             upstream_micros: Some(200),
+            approval: None,
         });
         let keys = self.intent(durability).keys;
         Record { bytes: event.to_bytes(), at: self.at + 5, keys, durability }

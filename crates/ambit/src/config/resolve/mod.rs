@@ -21,6 +21,7 @@ use super::{
     quantity, raw, secrets,
 };
 
+mod approvals;
 mod authorities;
 mod endpoints;
 mod entitlement;

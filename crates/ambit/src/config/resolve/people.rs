@@ -92,7 +92,8 @@ impl Resolving<'_> {
             let groups: BTreeSet<_> = groups
                 .filter_map(|(index, group)| self.leaf(&place.key("groups").index(index), GroupName::parse(group)))
                 .collect();
-            Some((subject, Account { display_name: raw.name.clone().unwrap_or_else(|| name.clone()), groups }))
+            let display_name = raw.name.clone().unwrap_or_else(|| name.clone());
+            Some((subject, Account { display_name, groups, email: raw.email.clone() }))
         })
         .collect()
     }

@@ -38,6 +38,7 @@ impl Resolving<'_> {
         let upstream = self.upstream(place, raw, rules);
         let credentials = self.credentials(place, slug, raw);
         let overrides = self.overrides(place, &raw.effects);
+        let approvals = self.server_approvals(place, raw);
         let limits = self.limits(place, raw);
         let expires = place.key("expires");
         let expires_at = self.instant(&expires, &raw.expires)?;
@@ -61,6 +62,7 @@ impl Resolving<'_> {
             upstream: upstream?,
             credentials,
             overrides,
+            approvals,
             limits,
         })
     }

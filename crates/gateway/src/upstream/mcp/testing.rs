@@ -213,6 +213,7 @@ pub(crate) fn server(url: &str) -> Server {
         upstream: Upstream::Mcp { url: url.to_owned() },
         credentials: Credentials::default(),
         overrides: std::collections::BTreeMap::new(),
+        approvals: ambit_model::server::ServerApprovals::default(),
         limits: CallLimits::default(),
     }
 }

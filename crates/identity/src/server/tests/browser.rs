@@ -144,6 +144,10 @@ impl Browser {
         if let Some(request) = &request {
             fields.push(("request", request));
         }
+        let approval = form.body.contains("name=\"approval\"").then(|| form.field("approval"));
+        if let Some(approval) = &approval {
+            fields.push(("approval", approval));
+        }
         self.post("/login", &fields).await
     }
 

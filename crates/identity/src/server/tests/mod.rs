@@ -1,5 +1,6 @@
 //! The authorization server through its router, on a real store and a real trail, with a clock that stands still.
 
+mod approvals;
 mod browser;
 mod code;
 mod consent;
@@ -326,6 +327,7 @@ fn server() -> Server {
             effect("delete", Effect::Destructive),
         ]
         .into(),
+        approvals: ambit_model::server::ServerApprovals::default(),
         limits: CallLimits::default(),
     }
 }

@@ -13,10 +13,13 @@ fn refusal(method: &str, path: &str) -> u16 {
         ("GET", path) if path.contains(".well-known") || path.ends_with("/jwks") => 200,
         ("GET", "/as/{slug}/authorize") => 400,
         ("GET", "/as/{slug}/consent") => 404,
-        ("GET", "/logout" | "/clients") => 303,
+        ("GET", "/logout" | "/clients" | "/approvals" | "/approvals/{id}") => 303,
         ("GET", "/setup/{link}") => 410,
         ("POST", "/as/{slug}/register" | "/as/{slug}/token" | "/as/{slug}/revoke" | "/as/{slug}/introspect") => 400,
-        ("POST", "/as/{slug}/consent" | "/login" | "/logout" | "/setup/{link}" | "/clients/{family}") => 400,
+        (
+            "POST",
+            "/as/{slug}/consent" | "/login" | "/logout" | "/setup/{link}" | "/clients/{family}" | "/approvals/{id}",
+        ) => 400,
         (method, path) => panic!("no refusal is known of {method} {path}: add one"),
     }
 }
@@ -25,7 +28,12 @@ fn refusal(method: &str, path: &str) -> u16 {
 async fn every_route_refuses_a_stranger_who_sends_nothing() {
     let app = App::start().await;
     for route in ROUTES {
-        let path = route.path.replace("{slug}", "default").replace("{link}", "x").replace("{family}", "x");
+        let path = route
+            .path
+            .replace("{slug}", "default")
+            .replace("{link}", "x")
+            .replace("{family}", "x")
+            .replace("{id}", "x");
         let request = Request::builder().method(route.method).uri(&path).body(Body::empty()).unwrap();
         let reply = app.browser().send(request).await;
         assert_eq!(reply.status.as_u16(), refusal(route.method, route.path), "{} {path}: {reply:?}", route.method);
@@ -50,7 +58,12 @@ async fn an_issuer_that_is_not_ours_is_not_served() {
 async fn other_methods_are_not_served() {
     let app = App::start().await;
     for route in ROUTES {
-        let path = route.path.replace("{slug}", "default").replace("{link}", "x").replace("{family}", "x");
+        let path = route
+            .path
+            .replace("{slug}", "default")
+            .replace("{link}", "x")
+            .replace("{family}", "x")
+            .replace("{id}", "x");
         for method in [Method::PUT, Method::DELETE, Method::PATCH] {
             let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
             assert_eq!(app.browser().send(request).await.status, 405, "{path}");

@@ -1,0 +1,276 @@
+//! A call that needs an approval asks where it stands: with nobody yet, with people, with a yes, with a no, or done already.
+//!
+//! The same call is the same request, whoever repeats it how often; it opens one only if somebody could approve it, and a
+//! caller has few open at a time. Nothing is held back: every answer comes at once.
+
+use std::sync::Arc;
+
+use ambit_live::{Live, Snapshot};
+use ambit_model::{
+    approval::{Approval, ExactCall, Lapse, Party, REQUEST_LIFE_MS, Stage, Told},
+    caller::CallerFacts,
+    event::RequestId,
+    ids::{ApprovalId, Millis, UserKey},
+    server::Server,
+};
+use ambit_store::{
+    approvals::{self, Opened},
+    grants, reveals,
+};
+use serde_json::json;
+
+use super::{REPEATS, Unable, caller_text, people, reach, record, seal};
+
+/// The shortest and the longest wait that a repeated call is told.
+const FIRST_WAIT_MS: Millis = 5_000;
+const LONGEST_WAIT_MS: Millis = 120_000;
+
+/// Longest text of a tool's own description that is kept with a request, in characters.
+const LONGEST_PURPOSE: usize = 2_000;
+
+/// What a call asks with.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The exact call.
+    pub exact: ExactCall<'a>,
+    /// Its canonical arguments, as they will be sent.
+    pub arguments: &'a [u8],
+    /// The server of its tool.
+    pub server: &'a Server,
+    /// Who calls.
+    pub caller: &'a CallerFacts,
+    /// The effect of the tool.
+    pub effect: ambit_model::Effect,
+    /// What the tool says it does.
+    pub purpose: &'a str,
+    /// What the client software calls itself.
+    pub claimed: Option<String>,
+    /// The rules that ask for an approval.
+    pub rules: &'a [String],
+}
+
+/// Where a call stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// People have to answer.
+    Waiting {
+        /// The request.
+        approval: Approval,
+        /// Who can say yes, as people call them.
+        approvers: Vec<String>,
+        /// When to call again at the earliest.
+        retry_after_ms: Millis,
+        /// Whether this call opened it.
+        is_new: bool,
+    },
+    /// Enough people said yes: it may be spent.
+    Approved(Approval),
+    /// Somebody said no, at that instant.
+    Denied(Approval, Millis),
+    /// It was let out before.
+    LetOut(Approval),
+    /// Too many requests of this caller wait.
+    TooMany,
+    /// Too few people could say yes.
+    Nobody {
+        /// How many it takes.
+        needed: u32,
+        /// How many there are.
+        there: usize,
+    },
+}
+
+/// How long a call that was made this often is told to wait: doubled each time, never longer than the request lives.
+pub fn retry_after_ms(asked: u64, left_ms: Millis) -> Millis {
+    let doublings = u32::try_from(asked.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+    let wait = FIRST_WAIT_MS.saturating_mul(1 << doublings).min(LONGEST_WAIT_MS);
+    wait.min(left_ms.max(1_000))
+}
+
+/// Finds the request of a call, or opens one.
+///
+/// # Errors
+/// [`Unable`]: nothing may be dispatched.
+pub async fn ask(live: &Live, snapshot: &Arc<Snapshot>, asked: &Asked<'_>) -> Result<Standing, Unable> {
+    let now = live.clock().now();
+    let digest = asked.exact.digest();
+    let latest = approvals::find_latest(live.store(), &digest).await?;
+    let latest = match latest.filter(|known| known.stage.answers_for(now)) {
+        Some(known) => unless_revoked(live, snapshot, known, now).await?,
+        None => None,
+    };
+    let excluded = people::excluded(&snapshot.deployment, asked.server, asked.caller);
+    match latest {
+        Some(Approval { stage: Stage::Pending { .. }, .. }) | None => {}
+        Some(known) => return Ok(told(known)),
+    }
+    let eligible = people::all_eligible(live.store(), snapshot, asked.server, &excluded, now).await?;
+    let needed = asked.server.approvals.rule.needed;
+    if eligible.len() < usize::try_from(needed).unwrap_or(usize::MAX) {
+        return Ok(Standing::Nobody { needed, there: eligible.len() });
+    }
+    let approvers: Vec<_> = eligible.iter().map(|party| people::name(snapshot, &party.user)).collect();
+    if let Some(known) = latest {
+        let Stage::Pending { until } = known.stage else { return Ok(told(known)) };
+        let mut tx = live.store().begin().await?;
+        let times = approvals::ask_again(&mut tx, &known.id).await?;
+        tx.commit().await?;
+        let retry_after_ms = retry_after_ms(times, until.saturating_sub(now));
+        return Ok(Standing::Waiting { approval: known, approvers, retry_after_ms, is_new: false });
+    }
+    let mut repeats = 0;
+    loop {
+        match open(live, snapshot, asked, &excluded, now).await {
+            Ok(Opened::New(approval)) => {
+                let retry_after_ms = retry_after_ms(1, REQUEST_LIFE_MS);
+                return Ok(Standing::Waiting { approval, approvers, retry_after_ms, is_new: true });
+            }
+            Ok(Opened::Known(known)) => match known.stage {
+                Stage::Pending { until } => {
+                    let retry_after_ms = retry_after_ms(known.asked, until.saturating_sub(now));
+                    return Ok(Standing::Waiting { approval: known, approvers, retry_after_ms, is_new: false });
+                }
+                _ => return Ok(told(known)),
+            },
+            Ok(Opened::TooMany) => return Ok(Standing::TooMany),
+            Err(error) if error.is_conflict() && repeats < REPEATS => repeats += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What an answered request says. One that is over says nothing, so it never gets here.
+fn told(known: Approval) -> Standing {
+    match known.stage {
+        Stage::Approved { .. } => Standing::Approved(known),
+        Stage::Denied { at } => Standing::Denied(known, at),
+        Stage::Consumed { .. } | Stage::Executed { .. } => Standing::LetOut(known),
+        Stage::Pending { .. } | Stage::Lapsed { .. } => Standing::TooMany,
+    }
+}
+
+/// The request, unless what it was made for or by was revoked since: then it is over, and that is written down.
+async fn unless_revoked(
+    live: &Live,
+    snapshot: &Snapshot,
+    known: Approval,
+    now: Millis,
+) -> Result<Option<Approval>, Unable> {
+    let open = matches!(known.stage, Stage::Pending { .. } | Stage::Approved { .. });
+    if !open || snapshot.revocations.judge(&reach(&known), known.requested_at).is_none() {
+        return Ok(Some(known));
+    }
+    let mut tx = live.store().begin().await?;
+    if approvals::lapse(&mut tx, &known.id, Lapse::Revoked, now).await? {
+        record(live, ("ambit", "approval.lapse"), &known, json!({ "why": Lapse::Revoked.as_str() }), None).await?;
+    }
+    tx.commit().await?;
+    Ok(None)
+}
+
+async fn open(
+    live: &Live,
+    snapshot: &Arc<Snapshot>,
+    asked: &Asked<'_>,
+    excluded: &[Party],
+    now: Millis,
+) -> Result<Opened, Unable> {
+    let ExactCall { user, agent, client, endpoint, tool, definition, .. } = asked.exact;
+    let until = now.saturating_add(REQUEST_LIFE_MS);
+    let id = RequestId(u128::from_be_bytes(live.keys().random()?)).to_text();
+    let server = asked.server;
+    let wish = Approval {
+        id: ApprovalId::parse(&id).map_err(|_| ambit_live::keys::KeyError::NoRandomness)?,
+        digest: asked.exact.digest(),
+        server: server.slug.clone(),
+        tool: tool.clone(),
+        endpoint: endpoint.clone(),
+        user: user.cloned(),
+        agent: agent.cloned(),
+        client: client.clone(),
+        needed: server.approvals.rule.needed.max(1),
+        told: Told {
+            effect: asked.effect,
+            definition,
+            purpose: asked.purpose.chars().take(LONGEST_PURPOSE).collect(),
+            environment: server.governance.environment.clone(),
+            data_class: server.governance.data_class.clone(),
+            owner: server.governance.owner.clone(),
+            assurance: asked.caller.client.assurance.as_str().to_owned(),
+            claimed: asked.claimed.clone(),
+            grounds: grounds(live, snapshot, asked, now).await?,
+            rules: asked.rules.to_vec(),
+            excluded: excluded.to_vec(),
+        },
+        requested_at: now,
+        asked: 1,
+        stage: Stage::Pending { until },
+    };
+    let sealed = seal(live.keys(), &wish.id, &wish.digest, asked.arguments)?;
+    let mut tx = live.store().begin().await?;
+    let opened = approvals::open(&mut tx, &wish, until, &sealed, now).await?;
+    if let Opened::New(approval) = &opened {
+        let after = json!({
+            "tool": approval.tool,
+            "endpoint": approval.endpoint,
+            "client": approval.client,
+            "call": approval.digest,
+            "definition": definition,
+            "needed": approval.needed,
+            "expires_at": until,
+            "rules": asked.rules,
+        });
+        record(live, (&caller_text(user, agent), "approval.request"), approval, after, None).await?;
+    }
+    tx.commit().await?;
+    Ok(opened)
+}
+
+/// By which grants and reveals the caller reaches the tool, with their reasons.
+async fn grounds(live: &Live, snapshot: &Snapshot, asked: &Asked<'_>, now: Millis) -> Result<Vec<String>, Unable> {
+    let ExactCall { user, agent, client, tool, .. } = asked.exact;
+    let selects = |slug: &ambit_model::ids::ToolsetSlug| {
+        snapshot.deployment.toolsets.get(slug).is_some_and(|toolset| toolset.contains(tool, asked.effect))
+    };
+    let mut grounds = Vec::new();
+    if let Some(user) = user {
+        let filter =
+            reveals::RevealFilter { user: Some(user.clone()), client: Some(client.clone()), live_at: Some(now) };
+        for found in reveals::list(live.store(), &filter).await? {
+            let reveal = found.reveal;
+            if reveal.starts_at <= now && reveal.agent.as_ref() == agent && selects(&reveal.toolset) {
+                let by = said_by(reveal.approved_by.as_deref(), &found.created_by);
+                grounds.push(format!("{} of {}, {by}: {}", reveal.id, reveal.toolset, reveal.reason));
+            }
+        }
+    }
+    let stored = grants::load_live(live.store(), now).await?;
+    for grant in snapshot.deployment.grants.iter().chain(&stored) {
+        let counts = grant.starts_at <= now && now < grant.expires_at && selects(&grant.toolset);
+        if counts && holds(asked.caller, &grant.subject) && grounds.len() < 10 {
+            let by = said_by(grant.approved_by.as_deref(), "configuration");
+            grounds.push(format!("{} of {} to {}, {by}: {}", grant.id, grant.toolset, grant.subject, grant.reason));
+        }
+    }
+    Ok(grounds)
+}
+
+fn said_by(approved_by: Option<&str>, created_by: &str) -> String {
+    approved_by.map_or_else(|| format!("made by {created_by}"), |who| format!("approved by {who}"))
+}
+
+fn holds(caller: &CallerFacts, subject: &ambit_model::grant::GrantSubject) -> bool {
+    use ambit_model::grant::GrantSubject as Subject;
+    match subject {
+        Subject::User(own) => caller.user().is_some_and(|user| user.key == *own),
+        Subject::Group(group) => caller.user().is_some_and(|user| user.groups.contains(group)),
+        Subject::Agent(own) => caller.agent().is_some_and(|agent| agent.id == *own),
+        Subject::Client(own) => caller.client.id == *own,
+        Subject::Claim(claim) => caller.user().is_some_and(|user| claim.fits(user)),
+    }
+}
+
+/// The person a call is made for, as pages and answers compare it.
+pub fn requester(approval: &Approval) -> Option<&UserKey> {
+    approval.user.as_ref()
+}
