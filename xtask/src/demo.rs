@@ -26,7 +26,7 @@ const CONFIG: &str = include_str!("demo/ambit.toml");
 /// The people of the demo, and what each may do.
 const PEOPLE: [(&str, &str); 3] = [
     ("ada", "looks at videos, changes them, and tries the MCP server"),
-    ("ben", "looks at videos"),
+    ("ben", "looks at videos, and approves what ada deletes"),
     ("eve", "has nothing yet: `ambit grant` changes that"),
 ];
 
@@ -128,6 +128,7 @@ Ambit runs. Paste this URL into an MCP client and log in as one of the people be
 
   MCP URL      {url}
   my clients   http://{address}/clients
+  approvals    http://{address}/approvals
 
 {people}
 
