@@ -12,11 +12,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    room::{Answer, LEGACY, Room, legacy, modern_with},
+    room::{Answer, LEGACY, Room, document, legacy, modern_with},
     upstream::Act,
 };
 
-const TOOL: &str = "delete-thing";
+pub const TOOL: &str = "delete-thing";
 
 async fn guarded() -> (Room, String) {
     revealed(Room::guarded().await).await
@@ -28,20 +28,20 @@ async fn revealed(room: Room) -> (Room, String) {
     (room, token)
 }
 
-async fn delete(room: &Room, token: &str, id: &str) -> Answer {
+pub async fn delete(room: &Room, token: &str, id: &str) -> Answer {
     room.call(token, TOOL, json!({"id": id})).await
 }
 
 /// The members of an answer that says where a call stands.
-fn told(answer: &Answer) -> Value {
+pub fn told(answer: &Answer) -> Value {
     answer.json()["result"]["structuredContent"].clone()
 }
 
-fn id_of(answer: &Answer) -> ApprovalId {
+pub fn id_of(answer: &Answer) -> ApprovalId {
     ApprovalId::parse(told(answer)["approval"].as_str().unwrap_or_else(|| panic!("{answer:?}"))).unwrap()
 }
 
-async fn say(room: &Room, id: &ApprovalId, who: &str, says: Says) -> Result<Stage, VoteError> {
+pub async fn say(room: &Room, id: &ApprovalId, who: &str, says: Says) -> Result<Stage, VoteError> {
     let by = UserKey::local(who).unwrap();
     let ballot = Ballot { id, by: &by, since: room.clock.now(), says, via: Via::Page, reason: Some("checked") };
     vote(&room.live, ballot).await
@@ -181,6 +181,72 @@ async fn what_is_revoked_between_yes_and_use_stops_the_call() {
             assert_ne!(id_of(&answer), id, "{what}: {answer:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_approver_who_loses_the_role_between_yes_and_use_has_said_nothing() {
+    let (room, token) = guarded().await;
+    let id = id_of(&delete(&room, &token, "1").await);
+    say(&room, &id, "bob", Says::Yes).await.unwrap();
+    room.approvers_become(&["carol"]).await;
+    let asked = id_of(&delete(&room, &token, "1").await);
+    assert_ne!(asked, id);
+    assert_eq!(deleted(&room), 0);
+    let lapsed = room.events().into_iter().find(|event| event["act"] == "approval.lapse").unwrap();
+    assert_eq!((&lapsed["subject"], &lapsed["after"]["why"]), (&json!(format!("approval {id}")), &json!("approvers")));
+    // Nor does it help to get the role back.
+    room.approvers_become(&["bob", "carol"]).await;
+    assert_eq!(id_of(&delete(&room, &token, "1").await), asked);
+    say(&room, &asked, "carol", Says::Yes).await.unwrap();
+    assert!(!delete(&room, &token, "1").await.is_tool_error());
+    assert_eq!(deleted(&room), 1);
+}
+
+#[tokio::test]
+async fn a_definition_that_changes_between_yes_and_use_is_asked_for_again() {
+    let (room, token) = guarded().await;
+    let id = id_of(&delete(&room, &token, "1").await);
+    say(&room, &id, "bob", Says::Yes).await.unwrap();
+    let mut changed = document();
+    changed["paths"]["/things/{id}"]["delete"]["summary"] = json!("Delete a thing and all its parts");
+    room.tools_become(&changed).await;
+    let asked = id_of(&delete(&room, &token, "1").await);
+    assert_ne!(asked, id);
+    assert_eq!(deleted(&room), 0);
+    // The one that was approved is the old one: back to it, and its yes counts.
+    room.tools_become(&document()).await;
+    assert!(!delete(&room, &token, "1").await.is_tool_error());
+    assert_eq!(deleted(&room), 1);
+}
+
+#[tokio::test]
+async fn two_people_have_to_say_yes_where_two_are_asked_for() {
+    let (room, token) = revealed(Room::guarded_by_two().await).await;
+    let id = id_of(&delete(&room, &token, "1").await);
+    // The same person twice is one.
+    for _ in 0..2 {
+        assert_eq!(say(&room, &id, "bob", Says::Yes).await.unwrap().as_str(), "pending");
+        assert_eq!(told(&delete(&room, &token, "1").await)["status"], "approval_pending");
+    }
+    assert!(say(&room, &id, "alice", Says::Yes).await.is_err(), "who asks does not answer");
+    assert_eq!(deleted(&room), 0);
+    assert_eq!(say(&room, &id, "carol", Says::Yes).await.unwrap().as_str(), "approved");
+    // One of them is gone before it is used: the other alone is not enough.
+    room.clock.advance(1_000);
+    room.revoke(Scope::User(UserKey::local("carol").unwrap())).await;
+    let short = delete(&room, &token, "1").await;
+    assert_eq!(told(&short)["status"], "no_approvers", "{short:?}");
+    assert_eq!(deleted(&room), 0);
+
+    let (room, token) = revealed(Room::guarded_by_two().await).await;
+    let id = id_of(&delete(&room, &token, "1").await);
+    say(&room, &id, "carol", Says::Yes).await.unwrap();
+    say(&room, &id, "bob", Says::Yes).await.unwrap();
+    assert!(!delete(&room, &token, "1").await.is_tool_error());
+    assert_eq!(told(&delete(&room, &token, "1").await)["status"], "already_executed");
+    assert_eq!(deleted(&room), 1);
+    let intent = room.events().into_iter().find(|event| event["event"] == "intent").unwrap();
+    assert_eq!(intent["approval"]["by"], json!(["local:bob", "local:carol"]));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod upstream;
 
 mod allowing;
 mod approving;
+mod crashing;
 mod echoing;
 mod entering;
 mod failing;

@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -42,7 +44,7 @@ use ambit_model::{
     toolset::{Selector, Toolset},
 };
 use ambit_store::{Store, StoreUrl, accounts};
-use ambit_trail::{Disk, Trail};
+use ambit_trail::{Disk, Files, Trail};
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
@@ -84,7 +86,21 @@ pub struct Room {
     pub clock: Clock,
     signing: Arc<Signing>,
     router: Router,
-    directory: tempfile::TempDir,
+    home: PathBuf,
+    /// Gone with it, unless somebody gave it a home.
+    _directory: Option<tempfile::TempDir>,
+}
+
+/// A node that is somebody else's process, or was.
+pub struct Node<'a> {
+    /// Where its store, trail and keys are.
+    pub home: &'a Path,
+    /// Its API.
+    pub api: SocketAddr,
+    /// What its trail writes with.
+    pub files: Arc<dyn Files>,
+    /// How long it waits for its API.
+    pub patience: Duration,
 }
 
 /// What a room stands on.
@@ -97,11 +113,28 @@ struct Base<'a> {
     beside: Option<&'a Room>,
     /// How long it waits for its API.
     patience: Duration,
+    /// How many have to say yes.
+    needed: u32,
+    /// A directory of its own if absent.
+    home: Option<&'a Path>,
+    /// An upstream of its own if absent.
+    api: Option<SocketAddr>,
+    /// What its trail writes with.
+    files: Arc<dyn Files>,
 }
 
 impl Default for Base<'_> {
     fn default() -> Self {
-        Self { guarded: false, store: None, beside: None, patience: PATIENCE }
+        Self {
+            guarded: false,
+            store: None,
+            beside: None,
+            patience: PATIENCE,
+            needed: 1,
+            home: None,
+            api: None,
+            files: Arc::new(Disk),
+        }
     }
 }
 
@@ -151,6 +184,19 @@ impl Room {
         Self::built(Settings::default(), Credentials::default(), base).await
     }
 
+    /// One where bob and carol both have to say yes.
+    pub async fn guarded_by_two() -> Self {
+        let base = Base { guarded: true, needed: 2, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base).await
+    }
+
+    /// A guarded one over what another process left, or will leave.
+    pub async fn at(node: Node<'_>) -> Self {
+        let Node { home, api, files, patience } = node;
+        let base = Base { guarded: true, home: Some(home), api: Some(api), files, patience, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base).await
+    }
+
     /// Another process on the same store, with the same keys, clock and API.
     pub async fn beside(&self, store: StoreUrl) -> Self {
         let base = Base { guarded: true, store: Some(store), beside: Some(self), ..Base::default() };
@@ -175,10 +221,11 @@ impl Room {
 
     async fn built(settings: Settings, at_peer: Credentials, base: Base<'_>) -> Self {
         let upstream = Upstream::start().await;
-        let directory = tempfile::tempdir().unwrap();
+        let directory = base.home.is_none().then(|| tempfile::tempdir().unwrap());
+        let home = base.home.map_or_else(|| directory.as_ref().unwrap().path().to_owned(), Path::to_owned);
         let clock = base.beside.map_or_else(|| Clock::manual(T0), |other| other.clock.clone());
-        let shared = base.beside.map_or(directory.path(), |other| other.directory.path());
-        let api = base.beside.map_or(upstream.address, |other| other.upstream.address);
+        let shared = base.beside.map_or(home.as_path(), |other| other.home.as_path());
+        let api = base.api.unwrap_or_else(|| base.beside.map_or(upstream.address, |other| other.upstream.address));
         let peer = Upstream::start().await;
         peer.will(Act::Mcp { tools: PEER_TOOLS.into(), result: PEER_RESULT.into() });
         let mut deployment = deployment(&format!("http://{}/rpc", peer.address));
@@ -187,9 +234,7 @@ impl Room {
         }
         deployment.servers.get_mut("up").unwrap().credentials = at_peer;
         if base.guarded {
-            let named = ["user bob", "user carol"].map(|text| Approver::parse(text).unwrap());
-            let rule = ApproverRule { approvers: named.into(), needed: 1 };
-            deployment.servers.get_mut("api").unwrap().approvals = ServerApprovals { rule, waivers: BTreeMap::new() };
+            deployment.servers.get_mut("api").unwrap().approvals = approved_by(&["bob", "carol"], base.needed);
         }
         let egress = Client::new(&ambit_egress::Settings {
             rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
@@ -210,7 +255,7 @@ impl Room {
         }
         let credentials =
             Spendables::resolve(deployment.servers.values(), |_| Ok(Secret::new(SECRET.to_owned()))).unwrap();
-        let file = || StoreUrl::parse(&format!("sqlite:{}", directory.path().join("store.db").display())).unwrap();
+        let file = || StoreUrl::parse(&format!("sqlite:{}", home.join("store.db").display())).unwrap();
         let store = Store::open(&base.store.clone().unwrap_or_else(file)).await.unwrap();
         let mut tx = store.begin().await.unwrap();
         for name in ["alice", "bob", "carol"] {
@@ -219,10 +264,10 @@ impl Room {
         tx.commit().await.unwrap();
         let keys = Arc::new(Keys::open(&shared.join("keys")).unwrap());
         let key = ambit_ledger::SigningKey::from_seed("gw.example/trail", &[7; 32]).unwrap();
-        let trail = ambit_trail::Settings::new(directory.path().join("trail"), "n1", "gw.example/trail");
+        let trail = ambit_trail::Settings::new(home.join("trail"), "n1", "gw.example/trail");
         let trail = ambit_trail::Settings { segment_bytes: 1 << 20, ..trail };
         let now = clock.clone();
-        let trail = Trail::open(trail, key, Disk, move || now.now()).unwrap();
+        let trail = Trail::open(trail, key, base.files, move || now.now()).unwrap();
         let live = Live::open(Parts {
             deployment,
             lock,
@@ -241,7 +286,7 @@ impl Room {
         let gateway = Gateway::new(parts);
         let doors = ambit_gateway::doors::Settings { public_url: "https://gw.example".into(), ..Default::default() };
         let router = gateway.router().layer(gateway.doors(&doors).unwrap());
-        Self { gateway, live, upstream, peer, clock, signing, router, directory }
+        Self { gateway, live, upstream, peer, clock, signing, router, home, _directory: directory }
     }
 
     /// A token of a local account at a client, for some toolsets, at the default endpoint.
@@ -320,6 +365,40 @@ impl Room {
         answer.headers["mcp-session-id"].to_str().unwrap().to_owned()
     }
 
+    /// Has other people approve from now on, as a reload of the configuration says it.
+    pub async fn approvers_become(&self, names: &[&str]) {
+        let mut deployment = Deployment::clone(&self.live.current().deployment);
+        deployment.servers.get_mut("api").unwrap().approvals = approved_by(names, 1);
+        deployment.digest = Digest::of(names.concat().as_bytes());
+        // Read again, as a reload does: what was read under another declaration has no tools.
+        let api = catalogue(&deployment.servers["api"], &format!("http://{}", self.upstream.address));
+        let mut servers = self.live.servers().await;
+        servers.insert(api.slug.clone(), Arc::new(api));
+        self.reload(deployment, servers.into_values().collect()).await;
+    }
+
+    /// Has the API describe its tools otherwise, and everybody accept that.
+    pub async fn tools_become(&self, document: &Value) {
+        let deployment = Deployment::clone(&self.live.current().deployment);
+        let compiled = ambit_openapi::compile(document, &ambit_openapi::Options::default()).unwrap();
+        let base = ambit_openapi::BaseUrl::parse(&format!("http://{}", self.upstream.address)).unwrap();
+        let api = ServerCatalogue::from_openapi(&deployment.servers["api"], &compiled, base, T0);
+        let mut servers = self.live.servers().await;
+        servers.insert(api.slug.clone(), Arc::new(api));
+        self.reload(deployment, servers.into_values().collect()).await;
+    }
+
+    /// Swaps everything, with every tool accepted.
+    async fn reload(&self, deployment: Deployment, servers: Vec<Arc<ServerCatalogue>>) {
+        let mut lock = Lock::default();
+        for tool in servers.iter().flat_map(|catalogue| catalogue.tools.values()) {
+            lock.accept(tool.id().clone(), tool.pin());
+        }
+        let credentials =
+            Spendables::resolve(deployment.servers.values(), |_| Ok(Secret::new(SECRET.to_owned()))).unwrap();
+        self.live.reload(deployment, lock, servers, credentials).await.unwrap();
+    }
+
     /// Has the API answer at another address from now on.
     pub async fn move_api_to(&self, base_url: &str) {
         let deployment = Arc::clone(&self.live.current().deployment);
@@ -374,10 +453,8 @@ impl Room {
 
     /// Every event in the trail's files, in order.
     pub fn events(&self) -> Vec<Value> {
-        let mut segments: Vec<_> = std::fs::read_dir(self.directory.path().join("trail"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut segments: Vec<_> =
+            std::fs::read_dir(self.home.join("trail")).unwrap().map(|entry| entry.unwrap().path()).collect();
         segments.sort();
         let mut events = Vec::new();
         for bytes in segments.iter().filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap()) {
@@ -514,7 +591,12 @@ fn server() -> Server {
     }
 }
 
-fn document() -> Value {
+fn approved_by(names: &[&str], needed: u32) -> ServerApprovals {
+    let approvers = names.iter().map(|name| Approver::parse(&format!("user {name}")).unwrap()).collect();
+    ServerApprovals { rule: ApproverRule { approvers, needed }, waivers: BTreeMap::new() }
+}
+
+pub fn document() -> Value {
     let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "string"}});
     let limit = json!({"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 100}});
     let ok = json!({"200": {"description": "ok"}});

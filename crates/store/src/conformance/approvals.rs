@@ -26,7 +26,7 @@ cases![
     the_last_similar_call_is_the_last_that_was_let_out,
 ];
 
-fn id(text: &str) -> ApprovalId {
+pub(super) fn id(text: &str) -> ApprovalId {
     ApprovalId::parse(text).unwrap()
 }
 
@@ -60,21 +60,21 @@ fn wish(name: &str, call: &str) -> Approval {
     }
 }
 
-async fn open(store: &Store, name: &str, call: &str, now: i64) -> Opened {
+pub(super) async fn open(store: &Store, name: &str, call: &str, now: i64) -> Opened {
     let mut tx = store.begin().await.unwrap();
     let opened = approvals::open(&mut tx, &wish(name, call), now + 1000, b"sealed", now).await.unwrap();
     tx.commit().await.unwrap();
     opened
 }
 
-async fn approve(store: &Store, name: &str, now: i64) -> bool {
+pub(super) async fn approve(store: &Store, name: &str, now: i64) -> bool {
     let mut tx = store.begin().await.unwrap();
     let done = approvals::approve(&mut tx, &id(name), now + 500, now).await.unwrap();
     tx.commit().await.unwrap();
     done
 }
 
-async fn consume(store: &Store, name: &str, call: &str, now: i64) -> Option<Approval> {
+pub(super) async fn consume(store: &Store, name: &str, call: &str, now: i64) -> Option<Approval> {
     let mut tx = store.begin().await.unwrap();
     let record = format!("record-{name}");
     let spent = approvals::consume(&mut tx, &id(name), &digest(call), &record, now).await.unwrap();
@@ -82,7 +82,7 @@ async fn consume(store: &Store, name: &str, call: &str, now: i64) -> Option<Appr
     spent
 }
 
-async fn executed(store: &Store, name: &str, executed: Executed) -> bool {
+pub(super) async fn executed(store: &Store, name: &str, executed: Executed) -> bool {
     let mut tx = store.begin().await.unwrap();
     let done = approvals::executed(&mut tx, &id(name), &format!("record-{name}"), executed).await.unwrap();
     tx.commit().await.unwrap();

@@ -14,6 +14,7 @@ mod identity;
 mod outage;
 mod schema;
 mod trail;
+mod tries;
 
 /// A point in time. Cases count from here.
 const NOW: i64 = 1_800_000_000_000;
