@@ -9,6 +9,7 @@ mod client_secrets;
 mod crowd;
 mod declared;
 mod fleet;
+mod lanes;
 mod listener;
 mod metrics;
 mod patience;
@@ -34,6 +35,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use client_secrets::ClientSecrets;
 use crowd::Crowd;
+use lanes::Lanes;
 use reload::Reloader;
 use trail_name::TrailName;
 
@@ -208,6 +210,7 @@ impl Ready {
     /// If the routes cannot be put together.
     pub async fn run(self, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
         let router = routes::all(&self)?;
+        let lanes = Lanes::for_each_core()?;
         // Background work ends after the last request: what a request started may still need it.
         let (stop, stopping) = watch::channel(false);
         let Self {
@@ -249,7 +252,7 @@ impl Ready {
         }
         tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
         let crowd = Crowd::new(&resolved.trusted_proxies);
-        listener::serve(listener, router, routes::tag, crowd, signals::until(shutdown)).await;
+        listener::serve(listener, &lanes, router, routes::tag, crowd, signals::until(shutdown)).await;
         if !gateway.drain(listener::DRAIN).await {
             tracing::warn!("some calls did not end in time; the trail says `unknown` for them");
         }
@@ -259,6 +262,8 @@ impl Ready {
         drop((live, gateway));
         trail.close().await;
         store.close().await;
+        // Last: connections of the store may have been opened there.
+        drop(lanes);
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The connections nobody uses at the moment, by where they lead.
 //!
 //! The youngest is taken first, so that those beyond what is needed grow old and are closed. What the peer did to a
-//! connection in the meantime is looked at before it is handed out.
+//! connection in the meantime is looked at before it is handed out. A connection stays with the runtime that opened it: another
+//! would hear of its bytes only through the thread of that one.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,10 @@ use std::{
 };
 
 use http::uri::Authority;
-use tokio::time::Instant;
+use tokio::{
+    runtime::{Handle, Id},
+    time::Instant,
+};
 
 use crate::{kept::Kept, rules::Transport};
 
@@ -35,9 +39,15 @@ pub(crate) struct Pool {
 #[derive(Default)]
 struct Idle {
     /// Per route the oldest first.
-    by_route: HashMap<Route, Vec<(Instant, Kept)>>,
+    by_route: HashMap<Route, Vec<Unused>>,
     /// Whether a task closes what grows old.
     swept: bool,
+}
+
+struct Unused {
+    since: Instant,
+    runtime: Id,
+    kept: Kept,
 }
 
 /// The way back of a connection.
@@ -60,7 +70,7 @@ impl Pool {
     /// A connection that can take a request, as far as this process knows.
     pub(crate) async fn take(&self, route: &Route) -> Option<Kept> {
         loop {
-            let (since, mut kept) = self.pop(route)?;
+            let Unused { since, mut kept, .. } = self.pop(route)?;
             if since.elapsed() >= STALE {
                 // Lets the runtime look at its sockets: an end that has arrived is seen below.
                 tokio::task::yield_now().await;
@@ -71,27 +81,31 @@ impl Pool {
         }
     }
 
-    /// The youngest connection, unless even that is too old.
-    fn pop(&self, route: &Route) -> Option<(Instant, Kept)> {
+    /// The youngest connection of this runtime, unless even that is too old.
+    fn pop(&self, route: &Route) -> Option<Unused> {
+        let runtime = Handle::try_current().ok()?.id();
         let mut idle = self.lock();
-        let (since, kept) = idle.by_route.get_mut(route)?.pop()?;
-        if since.elapsed() < self.idle_timeout {
-            return Some((since, kept));
+        let kin = idle.by_route.get_mut(route)?;
+        let youngest = kin.iter().rposition(|unused| unused.runtime == runtime)?;
+        if kin.get(youngest).is_some_and(|unused| unused.since.elapsed() < self.idle_timeout) {
+            return Some(kin.remove(youngest));
         }
         // Those below it are older.
-        let old = idle.by_route.remove(route);
+        let old = kin.extract_if(..=youngest, |_| true).collect::<Vec<_>>();
         drop(idle);
         drop(old);
         None
     }
 
     fn put(self: &Arc<Self>, route: &Route, kept: Kept) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let unused = Unused { since: Instant::now(), runtime: runtime.id(), kept };
         let mut idle = self.lock();
         match idle.by_route.get_mut(route) {
             Some(kin) if kin.len() >= self.max_idle_per_host => return,
-            Some(kin) => kin.push((Instant::now(), kept)),
+            Some(kin) => kin.push(unused),
             None => {
-                idle.by_route.insert(route.clone(), vec![(Instant::now(), kept)]);
+                idle.by_route.insert(route.clone(), vec![unused]);
             }
         }
         if !std::mem::replace(&mut idle.swept, true) {
@@ -104,7 +118,8 @@ impl Pool {
         let mut idle = self.lock();
         let mut closed = Vec::new();
         for kin in idle.by_route.values_mut() {
-            closed.extend(kin.extract_if(.., |(since, kept)| since.elapsed() >= self.idle_timeout || !kept.is_free()));
+            let over = |unused: &mut Unused| unused.since.elapsed() >= self.idle_timeout || !unused.kept.is_free();
+            closed.extend(kin.extract_if(.., over));
         }
         idle.by_route.retain(|_, kin| !kin.is_empty());
         idle.swept = !idle.by_route.is_empty();

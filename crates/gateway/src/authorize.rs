@@ -101,12 +101,13 @@ impl Permit {
     }
 
     fn given_by(&self, current: &Snapshot, now: Millis) -> Option<Arc<Verdict>> {
+        let endpoint = &self.snapshot.judge.endpoint(self.endpoint)?.slug;
         // Another configuration may read the very token differently: whoever waited for that asks again.
-        if current.deployment.digest != self.snapshot.deployment.digest {
+        if !current.deployment.reads_tokens_like(&self.snapshot.deployment, endpoint) {
             return None;
         }
         let caller = self.caller.at(&Standing::from(current), now)?;
-        let endpoint = current.judge.endpoint_index(&self.snapshot.judge.endpoint(self.endpoint)?.slug)?;
+        let endpoint = current.judge.endpoint_index(endpoint)?;
         let number = current.judge.tool_index(self.tool.id())?;
         let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
         let (verdict, outcome) = judge(current, &caller, (endpoint, number), now);

@@ -88,6 +88,16 @@ impl Deployment {
         self.endpoints.iter().find(|endpoint| endpoint.slug == *slug)
     }
 
+    /// Whether a token at this endpoint means here what it means there: same issuer, under the same rules, for the same resource.
+    pub fn reads_tokens_like(&self, other: &Self, slug: &EndpointSlug) -> bool {
+        let (Some(here), Some(there)) = (self.endpoint(slug), other.endpoint(slug)) else { return false };
+        let same_rules = match &here.issuer {
+            EndpointIssuer::Embedded { .. } => true,
+            EndpointIssuer::External(name) => self.issuers.get(name) == other.issuers.get(name),
+        };
+        here.resource == there.resource && here.issuer == there.issuer && same_rules
+    }
+
     /// The endpoint whose tokens an embedded issuer makes.
     pub fn endpoint_of_issuer(&self, issuer: &str) -> Option<&Endpoint> {
         self.endpoints

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides what an event says; it only gives it an id, a place and a time.
 
+mod ids;
 mod rollup;
 
 use std::{net::IpAddr, sync::Arc};
@@ -14,12 +15,12 @@ use ambit_model::{
 };
 pub use ambit_trail::{AppendError, Appended, Durability, Keys as IndexKeys, Unavailable};
 use ambit_trail::{Files, OpenError, Record, Reservation, Settings, Trail};
-use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
     clock::Clock,
     keys::{KeyError, Keys},
 };
+use ids::Ids;
 use rollup::Rollups;
 
 /// Writes events. Cheap to clone.
@@ -32,7 +33,7 @@ pub struct Recorder {
 struct Shared {
     trail: Trail,
     clock: Clock,
-    random: SystemRandom,
+    ids: Ids,
     rollups: Rollups,
 }
 
@@ -98,7 +99,7 @@ pub enum OpenTrailError {
 impl Recorder {
     /// A recorder over an open trail.
     pub fn new(trail: Trail, clock: Clock) -> Self {
-        let shared = Shared { trail, clock, random: SystemRandom::new(), rollups: Rollups::default() };
+        let shared = Shared { trail, clock, ids: Ids::new(), rollups: Rollups::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -108,7 +109,7 @@ impl Recorder {
     /// [`Unavailable`]: the request must be refused.
     pub fn open(&self, places: u32) -> Result<Open, Unavailable> {
         let reservation = self.shared.trail.reserve(places)?;
-        Ok(Open { request: self.request_id(), reservation })
+        Ok(Open { request: self.shared.ids.next(), reservation })
     }
 
     /// Writes an act down; durable when this returns.
@@ -165,15 +166,6 @@ impl Recorder {
     /// The trail beneath, for its checkpoint and its health.
     pub fn trail(&self) -> &Trail {
         &self.shared.trail
-    }
-
-    fn request_id(&self) -> RequestId {
-        let mut bytes = [0_u8; 16];
-        // Should the system have no randomness, ids repeat but nothing is decided by them.
-        if self.shared.random.fill(&mut bytes).is_err() {
-            tracing::error!("the system gave no random bytes for a request id");
-        }
-        RequestId(u128::from_be_bytes(bytes))
     }
 }
 

@@ -23,6 +23,7 @@ use tower::Service as _;
 
 use super::{
     crowd::Crowd,
+    lanes::Lanes,
     patience::{PatientBody, PatientStream},
 };
 
@@ -48,6 +49,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Serves the router until the shutdown resolves, then drains for at most [`DRAIN`].
 pub async fn serve(
     listener: TcpListener,
+    lanes: &Lanes,
     router: Router,
     tag: fn(&mut Request<Body>, SocketAddr),
     crowd: Crowd,
@@ -70,14 +72,17 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // A source that has its share is cut off without a word: it costs least.
                 let Some(place) = crowd.admit(slot, peer.ip()) else { continue };
-                let connection = graceful.watch(connection(stream, peer, router.clone(), tag));
-                tokio::spawn(async move {
+                let (watcher, router) = (graceful.watcher(), router.clone());
+                let handed_over = lanes.serve(stream, move |stream| async move {
                     // A connection that breaks is the peer's affair; its requests have their own records.
-                    if let Err(error) = connection.await {
+                    if let Err(error) = watcher.watch(connection(stream, peer, router, tag)).await {
                         tracing::debug!(%error, "a connection ended early");
                     }
                     drop(place);
                 });
+                if let Err(error) = handed_over {
+                    tracing::warn!(%error, "a connection cannot be served");
+                }
             }
             Err(error) => {
                 if complained.is_none_or(|last| last.elapsed() > COMPLAIN) {

@@ -24,7 +24,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::{crowd::Crowd, listener};
+use super::{crowd::Crowd, lanes::Lanes, listener};
 
 /// Most connections at once. A monitor keeps one.
 const MAX_CONNECTIONS: usize = 16;
@@ -47,7 +47,7 @@ pub async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListe
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: impl Future<Output = ()>) {
     let on_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let router = router(move || gateway.metrics(), on_loopback);
-    listener::serve(listener, router, |_, _| {}, Crowd::of(MAX_CONNECTIONS, &[]), stop).await;
+    listener::serve(listener, &Lanes::none(), router, |_, _| {}, Crowd::of(MAX_CONNECTIONS, &[]), stop).await;
 }
 
 #[derive(Clone)]

@@ -27,6 +27,28 @@ async fn clients_do_not_share_connections() {
     assert_eq!(text(&client(), &peer.target(), "/").await, "b");
 }
 
+/// Its bytes would be heard of by way of the thread that opened it.
+#[test]
+fn a_connection_stays_with_the_runtime_that_opened_it() {
+    let answers = ["a1", "a2", "b1", "b2", "a3", "b3"];
+    let serve = |bodies: &[&str]| -> Vec<Act> {
+        bodies.iter().flat_map(|body| [Act::Read, Act::Write(ok(body))]).chain([Act::Hold]).collect()
+    };
+    let (first, second) = (serve(&["a1", "a2", "a3"]), serve(&["b1", "b2", "b3"]));
+    let peer = Peer::start([first.as_slice(), second.as_slice()]);
+    let (client, target) = (client(), peer.target());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (one, other) = (runtime(), runtime());
+    for expected in answers {
+        let runtime = if expected.starts_with('a') { &one } else { &other };
+        runtime.block_on(async {
+            assert_eq!(text(&client, &target, "/").await, expected);
+            settle().await;
+        });
+    }
+    assert_eq!(peer.connections(), 2);
+}
+
 /// A kept connection ended while nobody looked; the request never leaves on it.
 ///
 /// The peer closes while the only thread is blocked, so the runtime has not seen it when the connection is taken.
