@@ -13,7 +13,7 @@ use ambit_mcp::{
 use ambit_model::event::Executed;
 use axum::body::Body;
 use bytes::Bytes;
-use http::Method as Verb;
+use http::{HeaderValue, Method as Verb, header::CONNECTION};
 use http_body::Body as _;
 
 use crate::{
@@ -56,7 +56,8 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     }
     let (body, part) = match receive(gateway, &entered, body).await {
         Ok(received) => received,
-        Err(reply) => return entered.refuse(gateway, reply).into(),
+        // The rest of the body lies in the connection: who would send another request on it is told not to.
+        Err(reply) => return entered.refuse(gateway, reply.with(CONNECTION, HeaderValue::from_static("close"))).into(),
     };
     // Reading the body may have taken a while; what counts is what holds now.
     let current = gateway.live().current();
