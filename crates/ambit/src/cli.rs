@@ -59,6 +59,10 @@ enum Command {
     Tools(commands::tools::Tools),
     /// Say what one caller may do with one tool, and why.
     Explain(commands::explain::Explain),
+    /// Check and test the organisation's rules.
+    Policy(commands::policy::Policy),
+    /// Say what other rules or grants would have changed about real calls.
+    Simulate(commands::simulate::Simulate),
     /// Grant a toolset, or reveal its destructive tools for a few hours.
     Grant(commands::grant::Grant),
     /// List grants and reveals: who, what, until when, and where it was said.
@@ -110,6 +114,8 @@ pub(crate) async fn cli_at(
         Command::Check(command) => command.run(&mut context).await,
         Command::Tools(command) => command.run(&mut context).await,
         Command::Explain(command) => command.run(&mut context).await,
+        Command::Policy(command) => command.run(&mut context).await,
+        Command::Simulate(command) => command.run(&mut context).await,
         Command::Grant(command) => command.run(&mut context).await,
         Command::Grants(command) => command.run(&mut context).await,
         Command::Approve(command) => command.run(&mut context).await,

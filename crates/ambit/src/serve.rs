@@ -4,6 +4,7 @@
 //! before the snapshot of the current revision is published. Going down is the reverse: stop accepting, let requests finish,
 //! end the background tasks, close the trail, close the store.
 
+mod applied_rules;
 mod background;
 mod client_secrets;
 mod crowd;
@@ -139,6 +140,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     })
     .await?;
     pinned::keep(&live, &resolved.lock).await;
+    applied_rules::keep(&live).await;
     let jwks = Arc::new(Jwks::new(upstream_egress.clone()));
     jwks.follow(&resolved.deployment);
     jwks.warm(live.clock().now()).await;

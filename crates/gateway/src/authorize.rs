@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use ambit_identity::{authenticate::Standing, caller::Caller};
-use ambit_live::{Snapshot, catalogue::PublishedTool};
+use ambit_live::{Snapshot, catalogue::PublishedTool, keys::Keys};
 use ambit_model::{
     Outcome,
     ids::{EndpointSlug, Millis},
 };
-use ambit_policy::{CallFacts, CallVerdict, EndpointIndex, ToolIndex, Verdict, Visible};
+use ambit_policy::{CallFacts, EndpointIndex, ToolIndex, Verdict, Visible};
 
-use crate::{http::Place, resolve::Target, trail::Judged};
+use crate::{http::Place, resolve::Target, ruled::Ruled, trail::Judged};
 
 /// The proof that the standing half of a decision allows a tool to a caller.
 pub(crate) struct Permit {
@@ -125,8 +125,8 @@ impl Permit {
     }
 
     /// The per-call half of the decision, over what is particular to this call.
-    pub(crate) fn judge_call(&self, facts: &CallFacts<'_>) -> CallVerdict {
-        self.snapshot.judge.per_call(self.caller.class(), self.endpoint, self.number, facts)
+    pub(crate) fn judge_call(&self, keys: &Keys, facts: &CallFacts<'_>) -> Ruled {
+        Ruled::ask((keys, &self.snapshot.judge), self.caller.class(), (self.endpoint, self.number), facts)
     }
 
     /// What the trail says about it.

@@ -198,11 +198,18 @@ async fn call(
         let brought = Brought { params: &request.params, headers: &on.head().headers, era, source: on.source() };
         let unapproved = match guard::guard(gateway, permit, &brought) {
             Ok(guarded) => {
+                opened.ruled(guarded.ruled());
                 let wish = Wish::of(&brought, &guarded, finish);
                 break (guarded, face, wish);
             }
-            Err(Refusal::Unapproved(unapproved)) => unapproved,
+            Err(Refusal::Unapproved(unapproved)) => {
+                opened.ruled(unapproved.guarded().ruled());
+                unapproved
+            }
             Err(refusal) => {
+                if let Refusal::Ruled(_, ruled) = &refusal {
+                    opened.ruled(ruled);
+                }
                 opened.refused();
                 return opened.close(refused(refusal, (request.id, era), &face)).await;
             }
@@ -214,6 +221,7 @@ async fn call(
         let asking = Asking { id: request.id, era, params: &request.params, face: &face, session_elicits_url };
         match Box::pin(approve::settle(gateway, &mut opened, *unapproved, &asking)).await {
             Settled::Spent(guarded) => {
+                opened.ruled(guarded.ruled());
                 let wish = Wish::of(&brought, &guarded, finish);
                 break (*guarded, face, wish);
             }
@@ -275,6 +283,7 @@ fn refused(refusal: Refusal, (id, era): (ambit_mcp::Id<'_>, Era), face: &reply::
     match refusal {
         Refusal::Headers(error) => Reply::error(&error, Some(id), "header_mismatch"),
         Refusal::Call { sentence, result } => Reply::refused(id, era, face, &sentence, result),
+        Refusal::Ruled(sentence, _) => Reply::refused(id, era, face, &sentence, "refused_by_rule"),
         Refusal::Down(down) => Reply::down(down, Some(id)),
         // Settled by the caller of this; should it get here, nothing runs without an approval.
         Refusal::Unapproved(_) => Reply::refused(id, era, face, "this call needs an approval", "approval_pending"),

@@ -23,7 +23,7 @@ use ambit_policy::{CallFacts, CallVerdict, Verdict};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::{authorize::Permit, gateway::Gateway};
+use crate::{authorize::Permit, gateway::Gateway, ruled::Ruled};
 
 /// The proof that one exact call may be dispatched, and what it will send.
 pub(crate) struct Guarded {
@@ -34,6 +34,7 @@ pub(crate) struct Guarded {
     sending: Option<Sending>,
     era: Era,
     trace: Option<String>,
+    ruled: Arc<Ruled>,
     spent: Option<Spent>,
 }
 
@@ -41,7 +42,6 @@ pub(crate) struct Guarded {
 pub(crate) struct Unapproved {
     guarded: Guarded,
     canonical: Vec<u8>,
-    verdict: CallVerdict,
     call: Digest,
 }
 
@@ -64,6 +64,8 @@ pub(crate) enum Refusal {
         /// The trail's word.
         result: &'static str,
     },
+    /// Rules that read the call refuse it: the sentence of the one or of them.
+    Ruled(String, Arc<Ruled>),
     /// Something of ours is down.
     Down(Down),
     /// People have to approve it.
@@ -114,30 +116,27 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
     let canonical = strict::to_sorted_json(&arguments);
     let digest = gateway.live().keys().argument_digest(&canonical);
     let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
-    let facts = CallFacts { source: Some(brought.source), ..CallFacts::new(gateway.live().clock().now(), &arguments) };
-    let verdict = permit.judge_call(&facts);
+    let live = gateway.live();
+    let facts = CallFacts { source: Some(brought.source), ..CallFacts::new(live.clock().now(), &arguments) };
+    let ruled = Arc::new(permit.judge_call(live.keys(), &facts));
     let (era, sending) = (brought.era, Some(sending));
-    let guarded = Guarded { permit, arguments, digest, credential, sending, era, trace, spent: None };
-    match verdict.outcome {
+    let guarded =
+        Guarded { permit, arguments, digest, credential, sending, era, trace, ruled: Arc::clone(&ruled), spent: None };
+    match ruled.verdict.outcome {
         Outcome::Allow => Ok(guarded),
-        Outcome::NeedsApproval => Err(Refusal::Unapproved(Box::new(Unapproved::new(guarded, canonical, verdict)))),
+        Outcome::NeedsApproval => Err(Refusal::Unapproved(Box::new(Unapproved::new(guarded, canonical)))),
         // The per-call half hides nothing and asks for no scope; whatever is not allowed is refused.
         Outcome::Hidden | Outcome::NeedsScope | Outcome::Refused => {
-            if verdict.failed {
-                tracing::error!(tool = %guarded.tool().id(), policies = ?verdict.policies, "a rule could not be evaluated: denied");
-            }
-            let sentence = verdict.sentence.unwrap_or_else(|| "a rule refuses this call".to_owned());
-            // The sentence is complete; the answer says that nothing was executed.
-            let sentence = sentence.strip_prefix("not executed: ").unwrap_or(&sentence).to_owned();
-            Err(Refusal::call(sentence, "refused_by_rule"))
+            let sentence = ruled.verdict.sentence.clone();
+            Err(Refusal::Ruled(sentence.unwrap_or_else(|| "a rule refuses this call".to_owned()), ruled))
         }
     }
 }
 
 impl Unapproved {
-    fn new(guarded: Guarded, canonical: Vec<u8>, verdict: CallVerdict) -> Self {
+    fn new(guarded: Guarded, canonical: Vec<u8>) -> Self {
         let call = guarded.exact().map_or(Digest([0; 32]), |exact| exact.digest());
-        Self { guarded, canonical, verdict, call }
+        Self { guarded, canonical, call }
     }
 
     pub(crate) fn guarded(&self) -> &Guarded {
@@ -151,7 +150,7 @@ impl Unapproved {
 
     /// Which rules ask for the approval.
     pub(crate) fn verdict(&self) -> &CallVerdict {
-        &self.verdict
+        &self.guarded.ruled.verdict
     }
 
     /// The digest of the exact call.
@@ -162,7 +161,8 @@ impl Unapproved {
     /// The guarded call, for an approval that was spent on exactly this one.
     pub(crate) fn with(self, spent: Spent) -> Option<Guarded> {
         let same = *spent.call() == self.call && self.guarded.exact().is_some();
-        same.then(|| Guarded { spent: Some(spent), ..self.guarded })
+        let ruled = Arc::new(self.guarded.ruled.approved());
+        same.then(|| Guarded { spent: Some(spent), ruled, ..self.guarded })
     }
 }
 
@@ -261,6 +261,11 @@ impl Guarded {
 
     pub(crate) fn trace(&self) -> Option<&str> {
         self.trace.as_deref()
+    }
+
+    /// What the rules that read the call said.
+    pub(crate) fn ruled(&self) -> &Arc<Ruled> {
+        &self.ruled
     }
 
     /// The approval that was spent on it.

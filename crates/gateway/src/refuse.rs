@@ -23,9 +23,16 @@ pub(crate) fn denied(
         Denied::Hidden(judged) => (Reply::error(&RpcError::unknown_tool(name), Some(id), "unknown_tool"), judged),
         Denied::NeedsScope(judged, verdict) => (needs_scope(name, id, &verdict, place, caller), judged),
         Denied::Refused(judged) => {
-            let sentence = "a rule of your organisation does not allow this call; ask the people who run this gateway \
-                            which rule it is and who can change it";
-            (Reply::refused(id, era, face, sentence, "refused_by_rule"), judged)
+            let said = match &judged {
+                Judged::Tool { verdict, .. } => verdict.sentence.as_deref(),
+                Judged::Absent { .. } => None,
+            };
+            let sentence = said.unwrap_or(
+                "a rule of your organisation does not allow this call; ask the people who run this gateway which rule it \
+                 is and who can change it",
+            );
+            let reply = Reply::refused(id, era, face, sentence, "refused_by_rule");
+            (reply, judged)
         }
     }
 }

@@ -32,6 +32,8 @@ use crate::{
     http::Place,
     parse::Method,
     progress::{Relay, Wish},
+    replay,
+    ruled::Ruled,
 };
 
 /// Places one request takes: an intent and an outcome.
@@ -104,6 +106,10 @@ struct Draft {
     judged: Option<Judged>,
     /// The approval it waits for, or was told of.
     approval: Option<ApprovalId>,
+    /// What a replay of the decision needs of the caller, sealed.
+    kept_caller: Option<Arc<str>>,
+    /// What the rules that read the call said, and what they read.
+    ruled: Option<Arc<Ruled>>,
 }
 
 /// What was asked for, and what was decided about it.
@@ -149,6 +155,8 @@ impl Opened {
             bytes_in,
             judged: None,
             approval: None,
+            kept_caller: None,
+            ruled: None,
         };
         Ok(Self { gateway: gateway.clone(), open, draft, intent: None, keys: None, stage: Stage::Inside })
     }
@@ -156,6 +164,7 @@ impl Opened {
     /// Notes what was asked for and decided.
     pub(crate) fn judged(&mut self, judged: Judged) {
         self.draft.judged = Some(judged);
+        self.draft.kept_caller = replay::caller(self.gateway.live().keys(), &self.draft.caller);
     }
 
     /// Notes that the decision stands but this call of a visible tool does not.
@@ -165,11 +174,17 @@ impl Opened {
         }
     }
 
+    /// Notes what the rules that read the call said.
+    pub(crate) fn ruled(&mut self, ruled: &Arc<Ruled>) {
+        self.draft.ruled = Some(Arc::clone(ruled));
+    }
+
     /// Goes on for the same request on another snapshot.
     pub(crate) fn moved_to(&mut self, entered: &Entered) {
         self.draft.caller = Arc::clone(entered.caller());
         self.draft.place = entered.place().clone();
         self.draft.judged = None;
+        self.draft.ruled = None;
     }
 
     /// The trail's name for this request.
@@ -333,7 +348,7 @@ impl Draft {
             who: self.caller.who(),
             target: target(tool),
             arguments: guarded.arguments_digest(),
-            decision: decided(guarded.verdict(), Outcome::Allow),
+            decision: self.decided(guarded.verdict(), Outcome::Allow),
             credential: guarded.credential().map(|credential| credential.id.as_str()),
             trace: guarded.trace(),
             approval: guarded.spent().map(|spent| SpentApproval {
@@ -354,7 +369,7 @@ impl Draft {
         let judged = self.judged.as_ref().filter(|_| !with_intent);
         let (target, decision, asked) = match judged {
             Some(Judged::Tool { tool, verdict, outcome }) => {
-                (Some(target(tool)), Some(decided(verdict, *outcome)), None)
+                (Some(target(tool)), Some(self.decided(verdict, *outcome)), None)
             }
             Some(Judged::Absent { asked }) => (None, None, Some(keys.argument_digest(asked.as_bytes()))),
             None => (None, None, None),
@@ -382,6 +397,25 @@ impl Draft {
         })
     }
 
+    fn decided<'a>(&'a self, verdict: &'a Verdict, outcome: Outcome) -> Decided<'a> {
+        let ruled = self.ruled.as_ref().map(|ruled| &ruled.verdict);
+        // What a rule about the call decided is named in place of what let the caller in.
+        let by_call = ruled.filter(|ruled| outcome != Outcome::Allow && ruled.outcome != Outcome::Allow);
+        let reported = match ruled.map_or(&[][..], |ruled| ruled.reported.as_slice()) {
+            [] => verdict.reported.as_slice().into(),
+            of_call => [verdict.reported.as_slice(), of_call].concat().into(),
+        };
+        Decided {
+            outcome,
+            policies: by_call.map_or(&verdict.policies, |ruled| &ruled.policies).as_slice().into(),
+            rules: verdict.rules,
+            revision: verdict.revision,
+            reported,
+            caller: self.kept_caller.as_deref().map(Into::into),
+            call: self.ruled.as_ref().and_then(|ruled| ruled.kept.as_deref()).map(Into::into),
+        }
+    }
+
     /// What the record is found by: shared words, so that nothing is copied for it.
     fn keys(&self) -> IndexKeys {
         let (tool, decision) = match &self.judged {
@@ -405,10 +439,6 @@ fn word(outcome: Outcome) -> Arc<str> {
 fn target(tool: &PublishedTool) -> Target<'_> {
     let id = tool.id();
     Target { server: id.server.as_str(), tool: id.tool.as_str(), definition: tool.digest, effect: tool.effect.effect }
-}
-
-fn decided(verdict: &Verdict, outcome: Outcome) -> Decided<'_> {
-    Decided { outcome, policies: verdict.policies.as_slice().into(), rules: verdict.rules, revision: verdict.revision }
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

@@ -87,6 +87,7 @@ pub fn deployment() -> Deployment {
         ceilings: ClientCeilings::default(),
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
+        policies: Arc::default(),
         operator_may_mint: true,
         digest: Digest::of(b"one"),
     }

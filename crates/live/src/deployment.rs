@@ -1,6 +1,9 @@
 //! What configuration declares, resolved: the nouns a decision may read. Immutable; a reload makes a new one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ambit_model::{
     Digest,
@@ -13,6 +16,7 @@ use ambit_model::{
     server::Server,
     toolset::Toolset,
 };
+use ambit_policy::Policies;
 
 /// The resolved configuration of one deployment.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +43,8 @@ pub struct Deployment {
     pub clients: Vec<RegisteredClient>,
     /// Who may act on the deployment itself (`[[operator.roles]]`).
     pub roles: Roles,
+    /// The organisation's rules.
+    pub policies: Arc<Policies>,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

@@ -16,6 +16,7 @@ use aws_lc_rs::{
 };
 
 use ambit_model::Digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// Why the key directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,8 @@ pub enum Use {
     Csrf,
     /// The arguments of a call that waits for an approval.
     ApprovalArguments,
+    /// What a decision was made of, in the trail.
+    Replay,
 }
 
 impl Use {
@@ -62,6 +65,7 @@ impl Use {
             Self::Cursor => b"ambit/v1/cursor",
             Self::Csrf => b"ambit/v1/csrf",
             Self::ApprovalArguments => b"ambit/v1/approval-arguments",
+            Self::Replay => b"ambit/v1/replay",
         }
     }
 }
@@ -69,7 +73,7 @@ impl Use {
 /// The deployment's keys.
 pub struct Keys {
     directory: PathBuf,
-    seals: [(Use, aead::LessSafeKey); 5],
+    seals: [(Use, aead::LessSafeKey); 6],
     arguments: hmac::Key,
     random: SystemRandom,
 }
@@ -108,6 +112,7 @@ impl Keys {
                 derive(Use::Cursor)?,
                 derive(Use::Csrf)?,
                 derive(Use::ApprovalArguments)?,
+                derive(Use::Replay)?,
             ],
             arguments: hmac::Key::new(hmac::HMAC_SHA256, &arguments),
             random,
@@ -174,6 +179,19 @@ impl Keys {
         let mut body = body.to_vec();
         let state = self.sealing_key(purpose)?.open_in_place(nonce, aead::Aad::from(bound_to), &mut body).ok()?;
         Some(state.to_vec())
+    }
+
+    /// Seals what a decision was made of, as the text that stands in the trail; `None` if the system gives no randomness, and
+    /// then a replay does without.
+    pub fn seal_for_replay(&self, kept: &impl serde::Serialize) -> Option<String> {
+        let bytes = serde_json::to_vec(kept).ok()?;
+        self.seal(Use::Replay, &bytes, &[]).ok().map(|sealed| URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Opens such a text; `None` if it is not one of this deployment.
+    pub fn open_for_replay<T: serde::de::DeserializeOwned>(&self, text: &str) -> Option<T> {
+        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+        serde_json::from_slice(&self.unseal(Use::Replay, &sealed, &[])?).ok()
     }
 
     fn sealing_key(&self, purpose: Use) -> Option<&aead::LessSafeKey> {

@@ -19,6 +19,6 @@ mod preview;
 
 pub use live::{Live, LiveError, Parts};
 pub use mode::Mode;
-pub use preview::preview;
+pub use preview::{preview, preview_revealing, preview_since};
 pub use recorder::{Open, Recorder};
 pub use snapshot::Snapshot;

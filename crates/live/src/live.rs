@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ambit_model::ids::ServerSlug;
+use ambit_model::ids::{Millis, ServerSlug};
 use ambit_store::{Store, StoreError, grants, reveals, revocations};
 use ambit_trail::Trail;
 use arc_swap::ArcSwap;
@@ -35,6 +35,9 @@ use crate::{
 
 /// How long to wait before the store is read again after a failure.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// How many tools and rules are named in the log of one snapshot.
+const TOLD: usize = 20;
 
 /// What a deployment starts with.
 #[derive(Debug)]
@@ -291,8 +294,12 @@ impl Live {
 
 /// The rows are read after the revision, so they are at least as new.
 pub(crate) async fn load(store: &Store, clock: &Clock) -> Result<Rows, StoreError> {
+    load_at(store, clock.now()).await
+}
+
+/// The same, with what has ended since an instant.
+pub(crate) async fn load_at(store: &Store, now: Millis) -> Result<Rows, StoreError> {
     let revision = store.confirm().await?;
-    let now = clock.now();
     Ok(Rows {
         revision,
         grants: grants::load_live(store, now).await?,
@@ -312,11 +319,19 @@ async fn build(inputs: &Inputs, revision: u64, before: Option<Arc<Snapshot>>) ->
 
 /// Says in the trail what a revision was made of, so that a decision's revision can be looked up there.
 async fn announce(recorder: &Recorder, snapshot: &Snapshot, inputs: &Inputs, why: &str) -> Result<(), RecordError> {
+    for (tool, rule, why) in snapshot.judge.unjudgeable().take(TOLD) {
+        tracing::warn!(%tool, rule, why, "a rule cannot be asked about this tool, so it is hidden");
+    }
+    for finding in snapshot.judge.findings().iter().take(TOLD) {
+        tracing::warn!(%finding, "a rule concerns nothing there is");
+    }
     let after = json!({
         "revision": snapshot.revision,
         "store_revision": snapshot.store_revision,
         "configuration": snapshot.deployment.digest,
         "rules": snapshot.judge.rules_digest(),
+        "organisation_rules": snapshot.judge.organisation_rules(),
+        "hidden_by_rules": snapshot.judge.unjudgeable().count(),
         "tools": snapshot.catalogue.entries().len(),
         "grants": snapshot.deployment.grants.len() + inputs.rows.grants.len(),
         "reveals": inputs.rows.reveals.len(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ambit_model::{grant::Reveal, ids::Millis};
 use ambit_store::Store;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     clock::Clock,
     credentials::Spendables,
     deployment::Deployment,
-    live::{LiveError, load},
+    live::{LiveError, load, load_at},
     lock::Lock,
     snapshot::{Inputs, Rows},
 };
@@ -28,6 +29,41 @@ pub async fn preview(
         Some(store) => load(store, clock).await?,
         None => Rows::default(),
     };
+    of_rows((deployment, lock, servers), rows)
+}
+
+/// Builds the snapshot without a store, as if these reveals were made.
+///
+/// # Errors
+/// [`LiveError`].
+pub fn preview_revealing(
+    parts: (Deployment, Lock, Vec<Arc<ServerCatalogue>>),
+    reveals: Vec<Reveal>,
+) -> Result<Snapshot, LiveError> {
+    of_rows(parts, Rows { reveals, ..Rows::default() })
+}
+
+/// Builds the snapshot in which grants and reveals that ended since an instant are still there, so that decisions made
+/// since then can be made again.
+///
+/// # Errors
+/// [`LiveError`].
+pub async fn preview_since(
+    parts: (Deployment, Lock, Vec<Arc<ServerCatalogue>>),
+    store: Option<&Store>,
+    since: Millis,
+) -> Result<Snapshot, LiveError> {
+    let rows = match store {
+        Some(store) => load_at(store, since).await?,
+        None => Rows::default(),
+    };
+    of_rows(parts, rows)
+}
+
+fn of_rows(
+    (deployment, lock, servers): (Deployment, Lock, Vec<Arc<ServerCatalogue>>),
+    rows: Rows,
+) -> Result<Snapshot, LiveError> {
     let inputs = Inputs {
         deployment: Arc::new(deployment),
         lock: Arc::new(lock),

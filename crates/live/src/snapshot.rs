@@ -164,5 +164,6 @@ fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeIn
         tools: tools.collect(),
         servers: servers.collect(),
         endpoints: endpoints.collect(),
+        policies: Arc::clone(&deployment.policies),
     }
 }

@@ -93,6 +93,7 @@ fn deployment(server: &Server) -> Deployment {
         ceilings: ClientCeilings { clients: BTreeMap::new(), default: Ceiling::Everything },
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
+        policies: Arc::default(),
         operator_may_mint: true,
         digest: Digest::of(b"configuration"),
     }

@@ -128,6 +128,15 @@ pub struct Decided<'a> {
     pub rules: Digest,
     /// The revision of the snapshot the decision was made on.
     pub revision: u64,
+    /// The rules that would have decided if they were enforced.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub reported: Cow<'a, [String]>,
+    /// The caller's facts, sealed: [`crate::replay::KeptCaller`]. The same text for every call of one token and revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Cow<'a, str>>,
+    /// What the rules read of the call, sealed: [`crate::replay::KeptCall`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<Cow<'a, str>>,
 }
 
 /// A call is about to be dispatched.

@@ -20,6 +20,7 @@ pub mod issuer;
 pub mod names;
 pub mod operator;
 pub mod outcome;
+pub mod replay;
 pub mod revocation;
 pub mod secret;
 pub mod server;

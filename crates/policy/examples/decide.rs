@@ -20,7 +20,9 @@ use ambit_model::{
     tool::Acceptance,
     toolset::{Selector, Toolset},
 };
-use ambit_policy::{EndpointFacts, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex};
+use ambit_policy::{
+    CallFacts, EndpointFacts, Judge, JudgeInput, Policies, PolicyFile, ServerFacts, ToolFacts, ToolIndex,
+};
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -51,6 +53,68 @@ fn main() -> Result<()> {
     for tools in [100, 1_000] {
         narrowed(tools)?;
     }
+    println!(
+        "\n{:>7} {:>6} {:>9} {:>13} {:>12} {:>12}",
+        "rules", "tools", "build ms", "standing us", "call p50 us", "call p99 us"
+    );
+    for (rules, tools) in [(0, 100), (20, 100), (20, 1_000), (200, 1_000)] {
+        measure_rules(rules, tools)?;
+    }
+    Ok(())
+}
+
+/// One call of a tool that a rule about arguments, hours and approval concerns, beside rules that concern other tools.
+fn measure_rules(unrelated: usize, tools: usize) -> Result<()> {
+    let mut facts = deployment(100, tools)?;
+    let schema = Arc::new(json!({"type": "object", "properties": {
+        "environment": {"type": "string"}, "replicas": {"type": "integer"},
+    }}));
+    for tool in &mut facts.tools {
+        tool.input_schema = Some(Arc::clone(&schema));
+    }
+    let about = "@id(\"about\") forbid (principal, action in Action::\"call\", resource)
+        when { resource.server.slug == \"server-1\" && context.time.hour < 25 }
+        when { context.arguments has environment && context.arguments.environment == \"production\" }
+        unless { context.approved || principal has user && principal.user.groups.contains(\"release\") };\n";
+    let others = (0..unrelated).map(|n| {
+        format!(
+            "@id(\"r{n}\") forbid (principal, action in Action::\"call\", resource)
+            when {{ resource.server.slug == \"other-{n}\" && context.arguments has replicas && \
+            context.arguments.replicas > {n} }};\n"
+        )
+    });
+    let text = std::iter::once(about.to_owned()).chain(others).collect::<String>();
+    facts.policies = Arc::new(Policies::new(vec![PolicyFile { name: "measured.cedar".into(), text }], None)?);
+    let started = Instant::now();
+    let judge = Judge::build(facts)?;
+    let build = started.elapsed();
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default")?).ok_or("no endpoint")?;
+    let class = judge.class(&caller("user-0", &["staff"])?);
+    let concerned: Vec<ToolIndex> = (0..tools)
+        .filter(|n| n % 10 == 1)
+        .filter_map(|n| judge.tool_index(&ToolId::parse(&format!("server-1/tool-{n:05}")).ok()?))
+        .collect();
+    let fresh = each(&concerned, 4_000, |tool| drop(black_box(judge.decide_fresh(&class, endpoint, tool, 1))));
+    let arguments = json!({"environment": "production", "replicas": 3});
+    let call = CallFacts::new(1_795_649_400_000, &arguments);
+    let mut times: Vec<f64> = concerned
+        .iter()
+        .cycle()
+        .take(20_000)
+        .map(|tool| {
+            let started = Instant::now();
+            drop(black_box(judge.per_call(&class, endpoint, *tool, &call)));
+            micros(started.elapsed())
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default();
+    println!(
+        "{unrelated:>7} {tools:>6} {:>9.1} {fresh:>13.2} {:>12.2} {:>12.2}",
+        micros(build) / 1000.0,
+        at(50),
+        at(99)
+    );
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A caller class: everything standing decisions read about a caller, resolved against one judge's index. Callers of one
 //! class get the same decisions, so verdicts are remembered under its key. Made once per token, shared by every request.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use ambit_model::{
     Digest,
@@ -38,6 +38,11 @@ impl CallerClass {
     pub fn facts(&self) -> &CallerFacts {
         &self.0.facts
     }
+
+    /// A text about the caller that others keep with it: made once, however often it is asked for.
+    pub fn note(&self, make: impl FnOnce(&CallerFacts) -> Option<Arc<str>>) -> Option<Arc<str>> {
+        self.0.note.get_or_init(|| make(&self.0.facts)).clone()
+    }
 }
 
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(crate) struct Resolved {
     pub(crate) agent: Option<Holdings<GrantIndex>>,
     pub(crate) ceiling: Raised,
     pub(crate) scopes: Cut,
+    /// What others keep with it.
+    note: OnceLock<Option<Arc<str>>>,
     /// The index the numbers in here belong to. Weak: a remembered class does not keep an old revision alive.
     home: Weak<Index>,
 }
@@ -164,6 +171,7 @@ impl Resolved {
             agent,
             ceiling,
             scopes,
+            note: OnceLock::new(),
             home: Arc::downgrade(index),
         }
     }

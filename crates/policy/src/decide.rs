@@ -8,7 +8,7 @@ use crate::{
     index::{EndpointIndex, Index, ToolEntry, ToolIndex, ToolsetIndex},
     rules::{Ruling, id},
     slice::{Action, Frames, Unspeakable},
-    slices::{Slice, Slices},
+    slices::{RuleSet, Slice, Slices},
     validity::Horizon,
 };
 
@@ -43,6 +43,8 @@ pub(crate) struct Decision {
     pub(crate) failed: bool,
     /// The toolset whose scope would let the caller in.
     pub(crate) asks: Option<ToolsetIndex>,
+    /// The rules that would decide if they were enforced.
+    pub(crate) reported: Vec<String>,
     pub(crate) reach: Reach,
     pub(crate) horizon: Horizon,
 }
@@ -62,17 +64,31 @@ pub(crate) fn decide(
             policies: Vec::new(),
             failed: false,
             asks: None,
+            reported: Vec::new(),
             reach: Reach::default(),
             horizon,
         };
     };
     let reach = gather(index, class, entry, &mut horizon);
+    if let Some(unjudged) = rules.unjudgeable() {
+        let policies = vec![unjudged.rule.clone()];
+        return Decision {
+            outcome: Outcome::Hidden,
+            policies,
+            failed: false,
+            asks: None,
+            reported: Vec::new(),
+            reach,
+            horizon,
+        };
+    }
     let bench = Bench { rules, index, frames, class, endpoint, tool };
     let (outcome, ruling) = bench.both_questions(&reach);
     let only_scope = !ruling.failed && ruling.policies == [id::TOKEN_SCOPE];
     let asks = if outcome == Outcome::Hidden && only_scope { bench.asks(entry, &reach) } else { None };
     let outcome = if asks.is_some() { Outcome::NeedsScope } else { outcome };
-    Decision { outcome, policies: ruling.policies, failed: ruling.failed, asks, reach, horizon }
+    let reported = if outcome.is_listed() { bench.reported(&reach) } else { Vec::new() };
+    Decision { outcome, policies: ruling.policies, failed: ruling.failed, asks, reported, reach, horizon }
 }
 
 /// Looks up what reaches a tool.
@@ -127,7 +143,8 @@ impl Bench<'_> {
     /// `list` first; what may not be listed is not asked about further.
     fn both_questions(&self, reach: &Reach) -> (Outcome, Ruling) {
         let ask = || -> Result<(Outcome, Ruling), Unspeakable> {
-            let entities = self.frames.slice(self.index, self.class, self.endpoint, self.tool, reach)?;
+            let entities =
+                self.frames.slice(self.index, self.class, self.endpoint, self.tool, (reach, self.rules.principal()))?;
             let listing = self.frames.request(self.class, Action::List, self.tool)?;
             let listed = self.rules.list().judge(&listing, &entities);
             if !listed.allowed {
@@ -147,6 +164,16 @@ impl Bench<'_> {
         ask().unwrap_or_else(|Unspeakable| {
             (Outcome::Hidden, Ruling { allowed: false, policies: Vec::new(), failed: true })
         })
+    }
+
+    /// What the rules that are only recorded say to a tool that is listed.
+    fn reported(&self, reach: &Reach) -> Vec<String> {
+        let ask = |rules: &RuleSet| -> Result<Vec<String>, Unspeakable> {
+            let reads = (reach, self.rules.principal());
+            let entities = self.frames.slice(self.index, self.class, self.endpoint, self.tool, reads)?;
+            Ok(rules.would_decide(&self.frames.request(self.class, Action::Call, self.tool)?, &entities))
+        };
+        self.rules.reported().and_then(|rules| ask(rules).ok()).unwrap_or_default()
     }
 
     /// The toolset to ask a person for, if its scope is all that is missing.

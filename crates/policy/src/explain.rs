@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     judge::Judge,
+    per_call::CallFacts,
     rules::id,
     words::{self, Case, Phase},
 };
@@ -23,6 +24,8 @@ pub struct Explanation {
     pub policies: Vec<String>,
     /// Why, one fact a sentence.
     pub reasons: Vec<String>,
+    /// The ids of rules that would have decided if they were enforced.
+    pub reported: Vec<String>,
     /// What an operator, owner or person could do so that the tool runs. Empty when it does.
     pub what_would_change: Vec<String>,
 }
@@ -47,20 +50,68 @@ pub fn explain(
     let class = judge.class(caller);
     let verdict = judge.decide_fresh(&class, endpoint_index, tool_index, now_ms);
     let decision = judge.decide(&class, endpoint_index, tool_index, now_ms);
-    let case = Case {
-        index: judge.index(),
-        class: &class.0,
-        endpoint: endpoint_index,
-        tool: tool_index,
-        now: now_ms,
-        decision: &decision,
-    };
-    let mut what_would_change = changes(&case, tool);
+    let mut what_would_change = changes(&judge.case(&class, (endpoint_index, tool_index), now_ms, &decision), tool);
     if verdict.policies == [id::ARGUMENTS] {
         what_would_change
             .push("change the argument constraints of one of the grants, or grant another toolset".to_owned());
     }
-    Explanation { outcome: verdict.outcome, policies: verdict.policies, reasons: verdict.reasons, what_would_change }
+    Explanation {
+        outcome: verdict.outcome,
+        policies: verdict.policies,
+        reasons: verdict.reasons,
+        reported: verdict.reported,
+        what_would_change,
+    }
+}
+
+/// Explains a decision down to one call: the standing half, and if that allows, the rules that read the call.
+pub fn explain_call(
+    judge: &Judge,
+    caller: &CallerFacts,
+    endpoint: &EndpointSlug,
+    tool: &ToolId,
+    facts: &CallFacts<'_>,
+) -> Explanation {
+    let mut explanation = explain(judge, caller, endpoint, tool, facts.now_ms);
+    let numbers = judge.endpoint_index(endpoint).zip(judge.tool_index(tool));
+    let Some((endpoint, number)) = numbers.filter(|_| explanation.outcome == Outcome::Allow) else {
+        return explanation;
+    };
+    let class = judge.class(caller);
+    let narrowing = judge.standing(&class, endpoint, number, facts.now_ms).narrowing.clone();
+    if let Some(violation) = narrowing.and_then(|narrowing| narrowing.allowed.check(facts.arguments).err()) {
+        explanation.outcome = Outcome::Refused;
+        explanation.policies = vec![id::ARGUMENTS.to_owned()];
+        explanation.reasons = vec![violation.sentence];
+        explanation
+            .what_would_change
+            .push("correct the arguments, or change what the grants say about them".to_owned());
+        return explanation;
+    }
+    let verdict = judge.per_call(&class, endpoint, number, facts);
+    explanation.reported.extend(verdict.reported);
+    if verdict.outcome == Outcome::Allow {
+        return explanation;
+    }
+    explanation.outcome = verdict.outcome;
+    explanation.reasons = verdict.sentence.into_iter().collect();
+    if verdict.outcome == Outcome::NeedsApproval {
+        explanation.what_would_change.push("let another person approve exactly this call".to_owned());
+    }
+    for policy in &verdict.policies {
+        if let Some(place) = judge.rule(policy).and_then(|rule| rule.place) {
+            explanation.what_would_change.push(format!("change rule `{policy}` ({place})"));
+        } else if policy == id::NEEDS_APPROVAL {
+            let waive =
+                format!("let the owner of `{tool}` record, with reason and expiry, that its calls need no approval");
+            explanation.what_would_change.push(waive);
+        }
+    }
+    if verdict.outcome == Outcome::Refused && !verdict.failed {
+        explanation.what_would_change.push("change what the rule reads of the call".to_owned());
+    }
+    explanation.policies = verdict.policies;
+    explanation
 }
 
 fn absent(reason: String, change: &str) -> Explanation {
@@ -68,6 +119,7 @@ fn absent(reason: String, change: &str) -> Explanation {
         outcome: Outcome::Hidden,
         policies: Vec::new(),
         reasons: vec![reason],
+        reported: Vec::new(),
         what_would_change: vec![change.to_owned()],
     }
 }
@@ -152,6 +204,10 @@ fn remedy(case: &Case<'_>, policy: &str, tool: &ToolId) -> Option<String> {
             Some(_) => format!("get a token that carries {}", words::toolsets(case.index, &entry.toolsets)),
             None => format!("give the agent a token that carries {}", words::toolsets(case.index, &entry.toolsets)),
         },
-        other => format!("change policy `{other}`"),
+        other => {
+            let place = case.rules.find(other).and_then(|rule| case.rules.problem(rule, "", ""));
+            let place = place.map_or(String::new(), |place| format!(" ({}:{})", place.file, place.line));
+            format!("change rule `{other}`{place}")
+        }
     })
 }

@@ -12,7 +12,7 @@ use ambit_model::{
     toolset::Toolset,
 };
 
-use crate::rules::RulesError;
+use crate::{organisation::Policies, rules::RulesError};
 
 /// Everything decisions of one revision depend on.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,8 @@ pub struct JudgeInput {
     pub servers: Vec<ServerFacts>,
     /// The published endpoints.
     pub endpoints: Vec<EndpointFacts>,
+    /// The organisation's rules.
+    pub policies: Arc<Policies>,
 }
 
 /// What decisions may read about a tool.

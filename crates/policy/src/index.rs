@@ -80,7 +80,8 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn build(input: JudgeInput) -> Result<Self, BuildError> {
-        let JudgeInput { revision: _, toolsets, grants, reveals, ceilings, tools, servers, endpoints } = input;
+        let JudgeInput { revision: _, toolsets, grants, reveals, ceilings, tools, servers, endpoints, policies: _ } =
+            input;
         let server_numbers = number_servers(&servers)?;
         let (mut tools, tool_numbers) = number_tools(tools, &server_numbers)?;
         let (toolsets, toolset_numbers) = expand_toolsets(toolsets, &mut tools, &tool_numbers)?;

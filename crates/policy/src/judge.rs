@@ -20,9 +20,11 @@ use crate::{
     decide::{Decision, decide},
     facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
+    organisation::Policies,
+    problem::RuleProblem,
     rules::{Rules, id},
     slice::Frames,
-    slices::Slices,
+    slices::{self, Slices, Strictness},
     verdict::{Verdict, Visible},
     words,
 };
@@ -35,6 +37,19 @@ const LISTED: u64 = 4_000_000;
 
 /// The weight of a list besides its tools.
 const LIST_OVERHEAD: u64 = 32;
+
+/// What is known of one rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleFacts<'a> {
+    /// `file:line`; a rule of the platform has none.
+    pub place: Option<String>,
+    /// What callers are told when it decides.
+    pub message: Option<&'a str>,
+    /// Whether it is asked with every call.
+    pub per_call: bool,
+    /// Whether it is only recorded.
+    pub reported: bool,
+}
 
 /// Decides who may see and call what, over the facts of one revision.
 pub struct Judge {
@@ -72,22 +87,28 @@ impl Judge {
     /// # Errors
     /// [`BuildError`] when the facts contradict each other or the rule set does not stand.
     pub fn build(input: JudgeInput) -> Result<Self, BuildError> {
-        Self::with_rules(Arc::new(Rules::platform()?), input)
+        let rules = Rules::load(Arc::clone(&input.policies))?;
+        Self::with_rules(Arc::new(rules), input, Strictness::Refuse)
     }
 
-    /// A judge of other facts by the same rules, which are not read again. It remembers nothing of this one.
+    /// A judge of other facts. Rules that are the same are not read again, and then a tool that does not fit one of them is
+    /// hidden; rules that changed are refused if they do not fit. It remembers nothing of this one.
     ///
     /// # Errors
-    /// [`BuildError`] when the facts contradict each other.
+    /// [`BuildError`] when the facts contradict each other or a new rule set does not stand.
     pub fn successor(&self, input: JudgeInput) -> Result<Self, BuildError> {
-        Self::with_rules(Arc::clone(&self.rules), input)
+        if *self.rules.policies() == input.policies {
+            Self::with_rules(Arc::clone(&self.rules), input, Strictness::Hide)
+        } else {
+            Self::build(input)
+        }
     }
 
-    pub(crate) fn with_rules(rules: Arc<Rules>, input: JudgeInput) -> Result<Self, BuildError> {
+    pub(crate) fn with_rules(rules: Arc<Rules>, input: JudgeInput, strictness: Strictness) -> Result<Self, BuildError> {
         let revision = input.revision;
         let index = Arc::new(Index::build(input)?);
         let frames = Frames::build(&index)?;
-        let slices = Slices::build(&rules, &index)?;
+        let slices = Slices::build(&rules, &index, strictness)?;
         Ok(Self {
             revision,
             rules,
@@ -108,6 +129,44 @@ impl Judge {
     /// The digest of its policies and their schema. Grants are not part of it.
     pub fn rules_digest(&self) -> Digest {
         self.rules.digest()
+    }
+
+    /// The organisation's rules.
+    pub fn policies(&self) -> &Arc<Policies> {
+        self.rules.policies()
+    }
+
+    /// What is known of one rule.
+    pub fn rule(&self, id: &str) -> Option<RuleFacts<'_>> {
+        let rule = self.rules.find(id)?;
+        let place = self.rules.problem(rule, "", "");
+        Some(RuleFacts {
+            place: place.map(|place| format!("{}:{}", place.file, place.line)),
+            message: rule.message(),
+            per_call: rule.is_per_call(),
+            reported: rule.is_reported(),
+        })
+    }
+
+    /// Whether rules that are asked with every call of a tool read its arguments.
+    pub fn reads_arguments(&self, tool: ToolIndex) -> bool {
+        let per_call = self.slices.of(tool).and_then(|slice| slice.per_call());
+        per_call.is_some_and(|rules| !rules.read.is_empty())
+    }
+
+    /// How many rules the organisation has.
+    pub fn organisation_rules(&self) -> usize {
+        self.rules.all().iter().filter(|rule| rule.written.is_some()).count()
+    }
+
+    /// Rules that match nothing there is: they name a tool that is not there, or read arguments no tool has.
+    pub fn findings(&self) -> &[RuleProblem] {
+        self.slices.findings()
+    }
+
+    /// Tools that are hidden because a rule cannot be asked about them, with the rule and why.
+    pub fn unjudgeable(&self) -> impl Iterator<Item = (&ToolId, &str, &str)> {
+        slices::hidden(&self.slices, &self.index).map(|(tool, unjudged)| (&tool.id, &*unjudged.rule, &*unjudged.why))
     }
 
     /// The number of a tool.
@@ -176,13 +235,13 @@ impl Judge {
         let own = self.own(class);
         let mut decision = self.decide(&own, endpoint, tool, now_ms);
         let narrowing = self.limited(&own, tool, now_ms, &mut decision);
-        let case = words::Case { index: &self.index, class: &own.0, endpoint, tool, now: now_ms, decision: &decision };
-        let mut reasons = words::reasons(&case);
+        let mut reasons = words::reasons(&self.case(&own, (endpoint, tool), now_ms, &decision));
         match &narrowing {
             Ok(Some(narrowing)) => reasons.push(arguments::limited_by(narrowing)),
             Ok(None) => {}
             Err(contradiction) => reasons.push(contradiction.to_string()),
         }
+        let sentence = if decision.outcome == Outcome::Refused { self.says(&decision.policies) } else { None };
         let slug = |toolset| self.index.toolset(toolset).map(|entry| entry.slug.clone());
         Verdict {
             outcome: decision.outcome,
@@ -195,6 +254,8 @@ impl Judge {
             evaluation_error: decision.failed,
             policies: decision.policies,
             narrowing: narrowing.unwrap_or_default(),
+            reported: decision.reported,
+            sentence,
         }
     }
 
@@ -208,8 +269,10 @@ impl Judge {
         let mut limits = Limits::new(self, &own, now_ms);
         let mut list =
             Visible { tools: Vec::new(), narrowed: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
-        let mut listed_by_shape: HashMap<usize, bool> = HashMap::new();
+        let mut listed_by_shape: HashMap<(usize, usize), bool> = HashMap::new();
         for (tool, shape) in self.reachable(&own.0, endpoint) {
+            // The same facts by the same rules.
+            let shape = (shape, self.slices.of(tool).map_or(0, |slice| Arc::as_ptr(slice).addr()));
             let known = listed_by_shape.get(&shape).copied().filter(|_| !self.rules.names_tools());
             let listed = known.unwrap_or_else(|| {
                 let decision = self.decide(&own, endpoint, tool, now_ms);
@@ -263,6 +326,21 @@ impl Judge {
         &self.narrowings
     }
 
+    pub(crate) fn case<'a>(
+        &'a self,
+        class: &'a CallerClass,
+        (endpoint, tool): (EndpointIndex, ToolIndex),
+        now: Millis,
+        decision: &'a Decision,
+    ) -> words::Case<'a> {
+        let unjudged = self.slices.of(tool).and_then(|slice| slice.unjudgeable());
+        words::Case { index: &self.index, rules: &self.rules, class: &class.0, endpoint, tool, now, decision, unjudged }
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     pub(crate) fn index(&self) -> &Index {
         &self.index
     }
@@ -280,18 +358,18 @@ impl Judge {
         if class.0.is_of(&self.index) { class.clone() } else { self.class(class.facts()) }
     }
 
-    /// The slice of a decision, to be held against the schema.
+    /// The slice of a decision with every fact a rule may read, to be held against the schema.
     #[cfg(test)]
-    pub(crate) fn slice_and_schema(
+    pub(crate) fn whole_slice(
         &self,
         class: &CallerClass,
         endpoint: EndpointIndex,
         tool: ToolIndex,
         now_ms: Millis,
-    ) -> Option<(cedar_policy::Entities, &cedar_policy::Schema)> {
+    ) -> Option<cedar_policy::Entities> {
         let decision = self.decide(class, endpoint, tool, now_ms);
-        let slice = self.frames.slice(&self.index, &class.0, endpoint, tool, &decision.reach).ok()?;
-        Some((slice, &self.rules.schema))
+        let everything = crate::reads::Reads::everything();
+        self.frames.slice(&self.index, &class.0, endpoint, tool, (&decision.reach, &everything)).ok()
     }
 
     /// Every tool a verdict could list, with its shape: those of published servers in a toolset that something of the caller names. For

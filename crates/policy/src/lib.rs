@@ -7,31 +7,42 @@
 mod arguments;
 mod class;
 pub mod constraint;
+mod context;
 mod decide;
 mod explain;
 mod facts;
+mod fits;
 mod held;
 mod index;
 mod judge;
+mod organisation;
 mod per_call;
+mod problem;
 mod reads;
 mod rule;
 mod rules;
+mod schema;
 mod slice;
 mod slices;
+mod statements;
+mod typing;
 mod validity;
 mod verdict;
 mod words;
+mod zone;
 
 pub use arguments::Narrowing;
 pub use class::{CallerClass, ClassKey};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, explain_call};
 pub use facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts};
 pub use index::{EndpointIndex, ToolIndex};
-pub use judge::Judge;
+pub use judge::{Judge, RuleFacts};
+pub use organisation::{KeptPolicies, MAX_BYTES, Policies, PolicyFile};
 pub use per_call::{CallFacts, CallVerdict, Login};
-pub use rules::RulesError;
+pub use problem::RuleProblem;
+pub use rules::{RulesError, check};
 pub use verdict::{Verdict, Visible};
+pub use zone::UnknownTimezone;
 
 #[cfg(test)]
 mod tests;

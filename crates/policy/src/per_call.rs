@@ -3,17 +3,20 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use ambit_model::{Outcome, ids::Millis};
+use ambit_model::{Outcome, ids::Millis, replay::KeptCall};
+use cedar_policy::Request;
 use serde_json::Value;
 
 use crate::{
     class::CallerClass,
+    context::{NotPut, context, facts_of_call},
     decide,
     index::{EndpointIndex, ToolIndex},
     judge::Judge,
     rules::{Ruling, id},
-    slice::{Unspeakable, context},
+    slice::Unspeakable,
     slices::PerCall,
+    typing::Unjudgeable,
     validity::Horizon,
 };
 
@@ -62,7 +65,9 @@ pub struct CallVerdict {
     pub policies: Vec<String>,
     /// The ids of rules that would have decided if they were enforced.
     pub reported: Vec<String>,
-    /// What the caller is told, unless the call is allowed.
+    /// The same once the approval stands that the call needs.
+    pub reported_approved: Vec<String>,
+    /// What the caller is told beside that nothing was executed, unless the call is allowed.
     pub sentence: Option<String>,
     /// A rule could not be evaluated, so this is a refusal: alert.
     pub failed: bool,
@@ -70,12 +75,34 @@ pub struct CallVerdict {
 
 impl CallVerdict {
     const ALLOW: Self =
-        Self { outcome: Outcome::Allow, policies: Vec::new(), reported: Vec::new(), sentence: None, failed: false };
+        Self {
+            outcome: Outcome::Allow,
+            policies: Vec::new(),
+            reported: Vec::new(),
+            reported_approved: Vec::new(),
+            sentence: None,
+            failed: false,
+        };
 
     fn failed() -> Self {
-        let sentence =
-            "not executed: a rule about this call could not be evaluated; tell the people who run this gateway";
+        let sentence = "a rule about this call could not be evaluated; tell the people who run this gateway";
         Self { outcome: Outcome::Refused, sentence: Some(sentence.to_owned()), failed: true, ..Self::ALLOW }
+    }
+
+    /// What becomes of a call that needs an approval once that is spent on it.
+    #[must_use]
+    pub fn approved(&self) -> Self {
+        Self { reported: self.reported_approved.clone(), ..Self::ALLOW }
+    }
+
+    fn unjudgeable(argument: &Unjudgeable) -> Self {
+        let at =
+            if argument.at.is_empty() { "the arguments".to_owned() } else { format!("the argument `{}`", argument.at) };
+        let sentence = format!(
+            "a rule of your organisation reads {at}, and the schema of this tool does not declare it as it was \
+             sent; send it as declared, or leave it out"
+        );
+        Self { outcome: Outcome::Refused, sentence: Some(sentence), ..Self::ALLOW }
     }
 }
 
@@ -94,8 +121,45 @@ impl Judge {
     ) -> CallVerdict {
         let Some(slice) = self.slices().of(tool) else { return CallVerdict::failed() };
         let Some(rules) = slice.per_call() else { return CallVerdict::ALLOW };
-        self.held_to(rules, &self.own(class), (endpoint, tool), facts)
-            .unwrap_or_else(|Unspeakable| CallVerdict::failed())
+        match self.held_to(rules, &self.own(class), (endpoint, tool), facts) {
+            Ok(verdict) => verdict,
+            Err(NotPut::Argument(unjudgeable)) => CallVerdict::unjudgeable(&unjudgeable),
+            Err(NotPut::Unspeakable) => CallVerdict::failed(),
+        }
+    }
+
+    /// What the rules about a tool read of one call, and nothing else: what a replay of the decision needs. `None` if there
+    /// is nothing of it.
+    pub fn kept(&self, tool: ToolIndex, facts: &CallFacts<'_>) -> Option<KeptCall> {
+        let rules = self.slices().of(tool)?.per_call()?;
+        let source = facts.source.filter(|_| rules.context.touches(&["source"]));
+        let kind = rules.arguments.as_ref().filter(|_| !rules.read.is_empty());
+        let arguments = kind.map(|kind| kind.kept(facts.arguments));
+        let kept = || KeptCall { source, arguments, read: rules.read.clone() };
+        (source.is_some() || !rules.read.is_empty()).then(kept)
+    }
+
+    /// What rules about a tool read of a call that was not kept: the first of it, in words.
+    pub fn missing(&self, tool: ToolIndex, kept: Option<&KeptCall>) -> Option<&'static str> {
+        let rules = self.slices().of(tool)?.per_call()?;
+        let read = kept.map_or(&[][..], |kept| kept.read.as_slice());
+        let covers = |end: &String, kept: &String| {
+            end.strip_prefix(kept.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        };
+        if rules.read.iter().any(|end| !read.iter().any(|kept| covers(end, kept))) {
+            return Some("an argument");
+        }
+        let reads = |name| rules.context.touches(&[name]);
+        if reads("source") && kept.and_then(|kept| kept.source).is_none() {
+            return Some("the source address");
+        }
+        if reads("touched") {
+            return Some("the labels the caller touched");
+        }
+        if reads("login") {
+            return Some("the login");
+        }
+        None
     }
 
     fn held_to(
@@ -104,58 +168,82 @@ impl Judge {
         class: &CallerClass,
         (endpoint, tool): (EndpointIndex, ToolIndex),
         facts: &CallFacts<'_>,
-    ) -> Result<CallVerdict, Unspeakable> {
+    ) -> Result<CallVerdict, NotPut> {
         let entry = self.index().tool(tool).ok_or(Unspeakable)?;
+        let frames = self.frames();
         let reach = decide::gather(self.index(), &class.0, entry, &mut Horizon::new(facts.now_ms));
-        let entities = self.frames().slice(self.index(), &class.0, endpoint, tool, &reach)?;
+        let entities = frames.slice(self.index(), &class.0, endpoint, tool, (&reach, &rules.principal))?;
         let waived = entry.facts.approval_waived_until.is_some_and(|until| facts.now_ms < until);
-        let ask = |approved| -> Result<Ruling, Unspeakable> {
-            let facts = CallFacts { approved, ..facts.clone() };
-            let context = context(&rules.context, &facts, waived)?;
-            Ok(rules.rules.judge(&self.frames().call(&class.0, tool, context)?, &entities))
+        let known = facts_of_call(rules, facts, waived, (self.rules().policies().zone(), &frames.opaque))?;
+        let request = |approved| frames.call(&class.0, tool, context(&known, rules, approved)?);
+        let asked = request(facts.approved)?;
+        let ruling = rules.rules.judge(&asked, &entities);
+        let would = |asked: &Request| {
+            rules.reported.as_ref().map_or_else(Vec::new, |reported| reported.would_decide(asked, &entities))
         };
-        let ruling = ask(facts.approved)?;
-        // There are only rules that forbid in this half: none of them applies, so it stands as it is.
+        let reported = would(&asked);
+        let of = |verdict| CallVerdict { reported, ..verdict };
+        // There are only rules that forbid in this half: if none of them applies, the call stands as it is.
         if !ruling.failed && ruling.policies.is_empty() {
-            return Ok(CallVerdict::ALLOW);
+            return Ok(of(CallVerdict::ALLOW));
         }
+        if ruling.failed || facts.approved || !rules.context.touches(&["approved"]) {
+            return Ok(of(self.refused(ruling)));
+        }
+        let with_approval = request(true)?;
+        let approved = rules.rules.judge(&with_approval, &entities);
+        if !approved.failed && approved.policies.is_empty() {
+            return Ok(of(CallVerdict {
+                outcome: Outcome::NeedsApproval,
+                reported_approved: would(&with_approval),
+                sentence: Some(self.needs_approval(&ruling.policies)),
+                policies: ruling.policies,
+                ..CallVerdict::ALLOW
+            }));
+        }
+        // What no approval lifts is what has to change.
+        Ok(of(self.refused(approved)))
+    }
+
+    fn refused(&self, ruling: Ruling) -> CallVerdict {
         if ruling.failed {
-            return Ok(CallVerdict { policies: ruling.policies, ..CallVerdict::failed() });
+            return CallVerdict { policies: ruling.policies, ..CallVerdict::failed() };
         }
-        if !facts.approved && rules.context.touches(&["approved"]) {
-            let approved = ask(true)?;
-            if !approved.failed && approved.policies.is_empty() {
-                let sentence = Some(needs_approval(&ruling.policies));
-                return Ok(CallVerdict {
-                    outcome: Outcome::NeedsApproval,
-                    policies: ruling.policies,
-                    sentence,
-                    ..CallVerdict::ALLOW
-                });
-            }
-            // What no approval lifts is what has to change.
-            return Ok(refused(approved));
+        let sentence = self.says(&ruling.policies).unwrap_or_else(|| {
+            let names = quoted(&ruling.policies);
+            format!(
+                "this call is not allowed as it stands, by rule {names}; ask the people who run this gateway \
+                 what it would have to be"
+            )
+        });
+        CallVerdict {
+            outcome: Outcome::Refused,
+            policies: ruling.policies,
+            sentence: Some(sentence),
+            ..CallVerdict::ALLOW
         }
-        Ok(refused(ruling))
+    }
+
+    fn needs_approval(&self, policies: &[String]) -> String {
+        if policies == [id::NEEDS_APPROVAL] {
+            return "this tool destroys, so each call needs the approval of another person".to_owned();
+        }
+        let names = quoted(policies);
+        let way = "this call needs the approval of another person";
+        match self.says(policies) {
+            Some(said) => format!("{said}; {way}"),
+            None => format!("by rule {names} {way}"),
+        }
+    }
+
+    /// What the rules that decided tell callers, in the words of their `@message`.
+    pub(crate) fn says(&self, policies: &[String]) -> Option<String> {
+        let messages = policies.iter().filter_map(|id| self.rules().find(id)?.message());
+        let said = messages.map(|message| message.trim_end_matches('.')).collect::<Vec<_>>().join("; ");
+        if said.is_empty() { None } else { Some(format!("{said} (rule {})", quoted(policies))) }
     }
 }
 
-fn refused(ruling: Ruling) -> CallVerdict {
-    if ruling.failed {
-        return CallVerdict { policies: ruling.policies, ..CallVerdict::failed() };
-    }
-    let names = ruling.policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
-    let sentence = format!(
-        "not executed: this call is not allowed as it stands, by rule {names}; ask the people who run this gateway what \
-         it would have to be"
-    );
-    CallVerdict { outcome: Outcome::Refused, policies: ruling.policies, sentence: Some(sentence), ..CallVerdict::ALLOW }
-}
-
-fn needs_approval(policies: &[String]) -> String {
-    if policies == [id::NEEDS_APPROVAL] {
-        return "not executed: this tool destroys, so each call needs the approval of another person".to_owned();
-    }
-    let names = policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ");
-    format!("not executed: by rule {names} this call needs the approval of another person")
+fn quoted(policies: &[String]) -> String {
+    policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(", ")
 }

@@ -5,14 +5,24 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+/// The name under which the tags of an entity are read.
+pub(crate) const TAGS: &str = "#tags";
+
 /// Paths of attributes. The empty path is the whole.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Reads(BTreeSet<Vec<String>>);
+pub(crate) struct Reads(BTreeSet<Read>);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Read {
+    path: Vec<String>,
+    /// Only whether it is there.
+    presence: bool,
+}
 
 impl Reads {
     /// Everything there is.
     pub(crate) fn everything() -> Self {
-        Self(BTreeSet::from([Vec::new()]))
+        Self(BTreeSet::from([Read { path: Vec::new(), presence: false }]))
     }
 
     /// What an expression (or anything that holds expressions) in Cedar's JSON form reads of a variable.
@@ -29,7 +39,29 @@ impl Reads {
 
     /// Whether anything at, above or below a path is read.
     pub(crate) fn touches(&self, path: &[&str]) -> bool {
-        self.0.iter().any(|read| read.iter().zip(path).all(|(read, asked)| read == asked))
+        self.0.iter().any(|read| run_together(&read.path, path))
+    }
+
+    /// Whether the value at a path is read as a whole.
+    pub(crate) fn reads_whole(&self, path: &[&str]) -> bool {
+        self.0.iter().any(|read| !read.presence && read.path.len() <= path.len() && run_together(&read.path, path))
+    }
+
+    /// Whether the value at a path, or a part of it, is read for more than its being there.
+    pub(crate) fn reads_into(&self, path: &[&str]) -> bool {
+        self.reads_whole(path)
+            || self.0.iter().any(|read| read.path.len() > path.len() && run_together(&read.path, path))
+    }
+
+    /// Whether the whole, or this attribute of it, is read.
+    pub(crate) fn touches_exactly(&self, attribute: &str) -> bool {
+        self.0.iter().any(|read| read.path.first().is_none_or(|first| first == attribute))
+    }
+
+    /// The names read directly below a path.
+    pub(crate) fn below(&self, path: &[&str]) -> BTreeSet<&str> {
+        let longer = self.0.iter().filter(|read| run_together(&read.path, path));
+        longer.filter_map(|read| read.path.get(path.len())).map(String::as_str).collect()
     }
 
     /// Adds what something else reads.
@@ -39,7 +71,15 @@ impl Reads {
 
     fn walk(&mut self, expression: &Value, variable: &str) {
         if let Some(path) = path_of(expression, variable) {
-            self.0.insert(path);
+            self.0.insert(Read { path, presence: expression.get("has").is_some() });
+            return;
+        }
+        if let Some(tag) = expression.get("hasTag").or_else(|| expression.get("getTag"))
+            && let Some(mut path) = tag.get("left").and_then(|left| path_of(left, variable))
+        {
+            path.push(TAGS.to_owned());
+            self.0.insert(Read { path, presence: false });
+            self.walk(tag.get("right").unwrap_or(&Value::Null), variable);
             return;
         }
         match expression {
@@ -48,6 +88,11 @@ impl Reads {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
+}
+
+/// Whether one of two paths starts with the other.
+fn run_together(read: &[String], path: &[&str]) -> bool {
+    read.iter().zip(path).all(|(read, asked)| read == asked)
 }
 
 /// The path an expression takes from a variable, if that is all it does: `context.a.b`, `context.a has b.c`.
@@ -79,7 +124,8 @@ mod tests {
     fn reads(condition: &str) -> Vec<String> {
         let policy = format!("forbid (principal, action, resource) when {{ {condition} }};");
         let json = Policy::parse(None, policy).unwrap().to_json().unwrap();
-        Reads::of(&json, "context").0.iter().map(|path| path.join(".")).collect()
+        let reads = Reads::of(&json, "context").0;
+        reads.iter().map(|read| read.path.join(".") + if read.presence { "?" } else { "" }).collect()
     }
 
     #[test]
@@ -89,12 +135,13 @@ mod tests {
             ("context.approved", &["approved"]),
             ("!(context.approved || resource.accepted)", &["approved"]),
             ("context.arguments.a.b == 1", &["arguments.a.b"]),
-            ("context has source && context.source.isLoopback()", &["source"]),
-            ("context has arguments.a && context.arguments.a == 1", &["arguments.a"]),
+            ("context has source && context.source.isLoopback()", &["source", "source?"]),
+            ("context has arguments.a && context.arguments.a == 1", &["arguments.a", "arguments.a?"]),
             ("context.arguments[\"x y\"] like \"a*\"", &["arguments.x y"]),
             ("[context.a].contains(if context.b then 1 else 2)", &["a", "b"]),
             ("{a: context}.a.b == 1", &[""]),
             ("context == {}", &[""]),
+            ("context.who.hasTag(context.name) && context.who.getTag(\"a\") == 1", &["name", "who.#tags"]),
         ] {
             assert_eq!(reads(condition), expected, "{condition}");
         }
@@ -102,7 +149,8 @@ mod tests {
 
     #[test]
     fn a_part_touches_its_whole_and_the_other_way_round() {
-        let reads = Reads(BTreeSet::from([vec!["arguments".to_owned(), "a".to_owned()]]));
+        let path = vec!["arguments".to_owned(), "a".to_owned()];
+        let reads = Reads(BTreeSet::from([Read { path, presence: false }]));
         assert!(reads.touches(&["arguments"]) && reads.touches(&["arguments", "a"]));
         assert!(reads.touches(&["arguments", "a", "b"]) && reads.touches(&[]));
         assert!(!reads.touches(&["arguments", "b"]) && !reads.touches(&["approved"]));

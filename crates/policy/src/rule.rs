@@ -1,23 +1,48 @@
 //! One rule and what can be said of it without evaluating it: which questions it answers, what it reads, and which tools it
 //! cannot concern. Where a rule cannot be seen through, it concerns everything.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{ActionConstraint, EntityUid, Policy, ResourceConstraint};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     facts::{ServerFacts, ToolFacts},
+    organisation::Written,
     reads::{Reads, path_of},
 };
 
 /// A rule, taken apart once.
 pub(crate) struct Rule {
+    /// What is evaluated.
     pub(crate) policy: Policy,
+    /// What is held to the schema, which is what was written.
+    pub(crate) as_written: Policy,
+    /// Where; the platform's rules have no place.
+    pub(crate) written: Option<Written>,
     /// What it reads of the call. A rule that reads nothing of it belongs to the standing half.
     pub(crate) context: Reads,
-    /// Whether it may say something else to `list` than to `call`, beyond being asked about one of them only.
+    /// What it reads of the caller.
+    pub(crate) principal: Reads,
+    asked: Asked,
+    reported: bool,
     compares_actions: bool,
     compares_tools: bool,
     requirements: Vec<Requirement>,
+}
+
+/// The questions a rule answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Asked {
+    list: bool,
+    call: Calls,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Calls {
+    All,
+    /// Only of these tools.
+    Of(BTreeSet<String>),
 }
 
 /// A comparison without which the rule does not apply.
@@ -29,26 +54,57 @@ struct Requirement {
 }
 
 impl Rule {
+    /// A rule of the platform.
     pub(crate) fn new(policy: Policy) -> Self {
-        match policy.to_json() {
-            Ok(json) => {
-                let conditions = json.get("conditions").cloned().unwrap_or_default();
-                Self {
-                    context: Reads::of(&conditions, "context"),
-                    compares_actions: !Reads::of(&conditions, "action").is_empty(),
-                    compares_tools: json.to_string().contains(r#""type":"Tool""#),
-                    requirements: requirements(&conditions),
-                    policy,
-                }
-            }
-            Err(_) => Self {
-                context: Reads::everything(),
-                compares_actions: true,
-                compares_tools: true,
-                requirements: Vec::new(),
-                policy,
-            },
+        let json = policy.to_json().ok();
+        let asked = asked(&policy);
+        let reported = policy.annotation("mode") == Some("report");
+        let known = json.as_ref().and_then(|json| json.get("conditions"));
+        let reads = |variable| known.map_or_else(Reads::everything, |conditions| Reads::of(conditions, variable));
+        let principal = reads("principal");
+        let names = known.is_none_or(|conditions| Reads::of(conditions, "resource").touches_exactly("name"));
+        Self {
+            context: reads("context"),
+            compares_actions: !reads("action").is_empty(),
+            compares_tools: names || json.as_ref().is_none_or(|json| json.to_string().contains(r#""type":"Tool""#)),
+            requirements: known.map_or_else(Vec::new, requirements),
+            as_written: policy.clone(),
+            written: None,
+            principal,
+            asked,
+            reported,
+            policy,
         }
+    }
+
+    /// A rule of the organisation.
+    pub(crate) fn of_organisation(policy: Policy, written: Written) -> Self {
+        let mut rule = Self { written: Some(written), ..Self::new(policy) };
+        // Which actions are meant is decided when rules are cut per tool: a call is asked about as `call`, whatever the tool.
+        let any = rule.as_written.to_json().ok().and_then(|mut json| {
+            *json.get_mut("action")? = json!({ "op": "All" });
+            Policy::from_json(Some(rule.as_written.id().clone()), json).ok()
+        });
+        match any {
+            Some(policy) => rule.policy = policy,
+            // Cannot be asked about a single tool then; asked about everything it may only take away more.
+            None => rule.asked = Asked { list: rule.asked.list, call: Calls::All },
+        }
+        rule
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.policy.id().as_ref()
+    }
+
+    /// What callers are told when it decides.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.as_written.annotation("message").filter(|message| !message.is_empty())
+    }
+
+    /// Whether it is only recorded.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.reported
     }
 
     /// Whether it is asked with every call instead of being remembered.
@@ -56,18 +112,48 @@ impl Rule {
         !self.context.is_empty()
     }
 
-    /// Whether it answers to this action: `list` or `call`.
-    pub(crate) fn answers(&self, action: &str) -> bool {
-        match self.policy.action_constraint() {
-            ActionConstraint::Any => true,
-            ActionConstraint::In(actions) => actions.iter().any(|named| named.id().unescaped() == action),
-            ActionConstraint::Eq(named) => named.id().unescaped() == action,
+    pub(crate) fn reads_arguments(&self) -> bool {
+        self.context.touches(&["arguments"])
+    }
+
+    /// Whether its conditions read the action.
+    pub(crate) fn compares_actions(&self) -> bool {
+        self.compares_actions
+    }
+
+    /// Whether it is asked about lists.
+    pub(crate) fn answers_list(&self) -> bool {
+        self.asked.list
+    }
+
+    /// Whether it is asked about calls of a tool.
+    pub(crate) fn answers_call(&self, tool: &str) -> bool {
+        match &self.asked.call {
+            Calls::All => true,
+            Calls::Of(tools) => tools.contains(tool),
         }
+    }
+
+    /// Whether it is asked about calls at all.
+    pub(crate) fn is_asked_about_calls(&self) -> bool {
+        match &self.asked.call {
+            Calls::All => true,
+            Calls::Of(tools) => !tools.is_empty(),
+        }
+    }
+
+    /// The tools whose calls alone it is asked about.
+    pub(crate) fn named_tools(&self) -> impl Iterator<Item = &String> {
+        let named = match &self.asked.call {
+            Calls::All => None,
+            Calls::Of(tools) => Some(tools.iter()),
+        };
+        named.into_iter().flatten()
     }
 
     /// Whether it may say something else to `list` than to `call`. In doubt it does.
     pub(crate) fn tells_actions_apart(&self) -> bool {
-        self.compares_actions || !(self.answers("list") && self.answers("call"))
+        self.compares_actions || !(self.asked.list && self.asked.call == Calls::All)
     }
 
     /// Whether it names a single tool. In doubt it does.
@@ -84,8 +170,23 @@ impl Rule {
             | ResourceConstraint::Is(_)
             | ResourceConstraint::IsIn(_, _) => true,
         };
-        in_scope && self.requirements.iter().all(|requirement| requirement.may_hold(tool, server))
+        let asked = self.asked.list || self.answers_call(&tool.id.to_string());
+        in_scope && asked && self.requirements.iter().all(|requirement| requirement.may_hold(tool, server))
     }
+}
+
+fn asked(policy: &Policy) -> Asked {
+    let named = match policy.action_constraint() {
+        ActionConstraint::Any => return Asked { list: true, call: Calls::All },
+        ActionConstraint::In(actions) => actions,
+        ActionConstraint::Eq(action) => vec![action],
+    };
+    let names: BTreeSet<String> = named.iter().map(|action| action.id().unescaped().to_owned()).collect();
+    let list = names.contains("list");
+    if names.contains("call") {
+        return Asked { list, call: Calls::All };
+    }
+    Asked { list, call: Calls::Of(names.into_iter().filter(|name| name != "list").collect()) }
 }
 
 fn is_tool(named: &EntityUid, tool: &ToolFacts) -> bool {
@@ -103,7 +204,9 @@ impl Requirement {
         match path.as_slice() {
             [] => entity(&tool.id.to_string()),
             ["effect"] => text(tool.effect.as_str()),
+            ["name"] => text(&tool.id.to_string()),
             ["server"] => entity(server.slug.as_str()),
+            ["server", "slug"] => text(server.slug.as_str()),
             ["server", "environment"] => text(&server.environment),
             ["server", "data_class"] => text(&server.data_class),
             ["server", "owner"] => text(&server.owner),

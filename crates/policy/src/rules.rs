@@ -1,14 +1,22 @@
-//! The rule set: Cedar policies with their schema, validated strictly, each under the id it declares. A rule set that does
-//! not validate, or whose rules cannot be told apart, never judges.
+//! The rule set: the platform's rules and the organisation's, validated strictly, each under the id it declares. A rule set
+//! that does not validate, or whose rules cannot be told apart, never judges.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ambit_model::Digest;
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationResult, Validator};
+use miette::Diagnostic;
 
-use crate::rule::Rule;
+use crate::{
+    organisation::{MAX_BYTES, Policies},
+    problem::RuleProblem,
+    rule::Rule,
+    schema::{PLATFORM_SCHEMA, Schemas},
+};
 
-pub(crate) const PLATFORM_SCHEMA: &str = include_str!("platform.cedarschema");
 pub(crate) const PLATFORM_POLICIES: &str = include_str!("platform.cedar");
 
 /// The ids of the platform's rules, as they stand in trails and explanations.
@@ -44,15 +52,33 @@ pub enum RulesError {
     /// The policies do not fit the schema.
     #[error("the policies do not fit the schema: {0}")]
     Invalid(String),
+    /// The organisation's rules are more than is read.
+    #[error("the policies have {0} bytes: at most {MAX_BYTES} are read")]
+    TooLarge(usize),
+    /// The organisation's rules have problems.
+    #[error("{}", told(.0))]
+    Organisation(Vec<RuleProblem>),
+}
+
+fn told(problems: &[RuleProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads rules and holds them to everything that needs no tool.
+///
+/// # Errors
+/// [`RulesError`] with every problem.
+pub fn check(policies: &Arc<Policies>) -> Result<(), RulesError> {
+    if policies.is_empty() { Ok(()) } else { Rules::load(Arc::clone(policies)).map(drop) }
 }
 
 /// A validated rule set.
 pub(crate) struct Rules {
     all: Vec<Rule>,
+    policies: Arc<Policies>,
+    schemas: Schemas,
     digest: Digest,
     names_tools: bool,
-    #[cfg(test)]
-    pub(crate) schema: Schema,
 }
 
 /// What the rules say to one request.
@@ -65,35 +91,40 @@ pub(crate) struct Ruling {
 }
 
 impl Rules {
-    /// The platform's permit family and guards.
-    // The organisation's `forbid` rules join here: their text and schema are appended, validated in the same pass and
-    // covered by the same digest.
+    /// The platform's permit family and guards, and nothing else.
+    #[cfg(test)]
     pub(crate) fn platform() -> Result<Self, RulesError> {
-        Self::load(PLATFORM_SCHEMA, PLATFORM_POLICIES)
+        Self::load(Arc::default())
     }
 
-    pub(crate) fn load(schema_text: &str, policy_text: &str) -> Result<Self, RulesError> {
-        let (schema, warnings) =
-            Schema::from_cedarschema_str(schema_text).map_err(|error| RulesError::Schema(error.to_string()))?;
-        if let Some(warning) = { warnings }.next() {
-            return Err(RulesError::Schema(warning.to_string()));
+    /// The platform's rules and the organisation's.
+    pub(crate) fn load(policies: Arc<Policies>) -> Result<Self, RulesError> {
+        Self::build(PLATFORM_POLICIES, policies)
+    }
+
+    pub(crate) fn build(platform: &str, policies: Arc<Policies>) -> Result<Self, RulesError> {
+        let bytes = policies.files().iter().map(|file| file.text.len()).sum();
+        if bytes > MAX_BYTES {
+            return Err(RulesError::TooLarge(bytes));
         }
-        let policies = named(policy_text)?;
-        let verdict = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
-        // A warning is a rule that can never match, or text made to be misread: neither has a place in a rule set.
-        let mut complaints = verdict.validation_errors().map(ToString::to_string).collect::<Vec<_>>();
-        complaints.extend(verdict.validation_warnings().map(ToString::to_string));
-        if !complaints.is_empty() {
-            return Err(RulesError::Invalid(complaints.join("; ")));
+        let schemas = Schemas::platform()?;
+        let mut all = of_platform(platform, &schemas)?;
+        let own = policies.read().map_err(RulesError::Organisation)?;
+        // A rule that reads arguments is held to the schema of each tool it concerns, when rules are cut.
+        let plain: Vec<&Rule> = own.iter().filter(|rule| !rule.reads_arguments()).collect();
+        let schema = schemas.without_arguments(&named(plain.iter().copied()))?;
+        let problems = complaints(&validated(&schema, plain.iter().copied())?, &own, &policies);
+        if !problems.is_empty() {
+            return Err(RulesError::Organisation(problems));
         }
-        let all: Vec<Rule> = policies.policies().cloned().map(Rule::new).collect();
-        Ok(Self {
-            names_tools: all.iter().any(|rule| !rule.is_per_call() && rule.names_a_tool()),
-            all,
-            digest: Digest::of_parts([policy_text.as_bytes(), schema_text.as_bytes()]),
-            #[cfg(test)]
-            schema,
-        })
+        all.extend(own);
+        let mut parts = vec![platform.as_bytes(), PLATFORM_SCHEMA.as_bytes()];
+        if !policies.is_empty() {
+            parts.extend(policies.parts());
+        }
+        let digest = Digest::of_parts(parts);
+        let names_tools = all.iter().any(|rule| !rule.is_per_call() && rule.names_a_tool());
+        Ok(Self { all, schemas, digest, names_tools, policies })
     }
 
     /// Every rule.
@@ -101,33 +132,95 @@ impl Rules {
         &self.all
     }
 
+    /// The rule of an id.
+    pub(crate) fn find(&self, id: &str) -> Option<&Rule> {
+        self.all.iter().find(|rule| rule.id() == id)
+    }
+
+    /// The organisation's rules as they were written.
+    pub(crate) fn policies(&self) -> &Arc<Policies> {
+        &self.policies
+    }
+
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
     /// The digest of policies and schema. Grants are not part of it.
     pub(crate) fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Whether a standing rule names a single tool. If none does, tools that differ in nothing but their id are judged alike: no
-    /// fact holds a tool, so there is nothing else the id could be compared with.
+    /// Whether a standing rule names a single tool. If none does, tools that differ in nothing but their id are judged
+    /// alike: no fact holds a tool, so there is nothing else the id could be compared with.
     pub(crate) fn names_tools(&self) -> bool {
         self.names_tools
     }
+
+    /// A problem of one rule as a whole.
+    pub(crate) fn problem(&self, rule: &Rule, message: impl Into<String>, remedy: &str) -> Option<RuleProblem> {
+        let written = rule.written?;
+        let source = self.policies.source(written.file)?;
+        let at = written.start..written.start + written.length;
+        Some(source.problem(at, message, Some(remedy)).of(rule.id()))
+    }
 }
 
-fn named(text: &str) -> Result<PolicySet, RulesError> {
+/// The tools that rules name.
+pub(crate) fn named<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeSet<String> {
+    rules.flat_map(Rule::named_tools).cloned().collect()
+}
+
+/// Rules as they were written, held to a schema.
+pub(crate) fn validated<'a>(
+    schema: &Schema,
+    rules: impl Iterator<Item = &'a Rule>,
+) -> Result<ValidationResult, RulesError> {
+    let policies = PolicySet::from_policies(rules.map(|rule| rule.as_written.clone()))
+        .map_err(|error| RulesError::Syntax(error.to_string()))?;
+    Ok(Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict))
+}
+
+/// What the validator complains about, at the places where it was written. A warning is a rule that can never match, or text
+/// made to be misread: neither has a place in a rule set.
+pub(crate) fn complaints(result: &ValidationResult, rules: &[Rule], policies: &Policies) -> Vec<RuleProblem> {
+    let by_id: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id(), rule)).collect();
+    let place = |id: &PolicyId, complaint: &dyn Diagnostic| {
+        let id: &str = id.as_ref();
+        let written = by_id.get(id)?.written?;
+        let mut problem = policies.source(written.file)?.complaint(written.start, written.length, complaint);
+        let prefix = format!("for policy `{id}`, ");
+        if let Some(short) = problem.message.strip_prefix(&prefix) {
+            problem.message = short.to_owned();
+        }
+        Some(problem.of(id))
+    };
+    let errors = result.validation_errors().filter_map(|error| place(error.policy_id(), error));
+    let warnings = result.validation_warnings().filter_map(|warning| place(warning.policy_id(), warning));
+    let mut problems: Vec<_> = errors.chain(warnings).collect();
+    problems.sort();
+    problems.dedup();
+    problems
+}
+
+fn of_platform(text: &str, schemas: &Schemas) -> Result<Vec<Rule>, RulesError> {
     let parsed: PolicySet = text.parse().map_err(|error| RulesError::Syntax(format!("{error}")))?;
     let mut seen = BTreeSet::new();
-    let mut policies = Vec::new();
+    let mut rules = Vec::new();
     for policy in parsed.policies() {
         let name = own_id(policy)?;
         if !seen.insert(name.clone()) {
             return Err(RulesError::DuplicateId(name));
         }
-        policies.push(policy.new_id(PolicyId::new(name)));
+        rules.push(Rule::new(policy.new_id(PolicyId::new(name))));
     }
     if parsed.templates().next().is_some() {
         return Err(RulesError::Syntax("a template decides nothing by itself: write a policy".to_owned()));
     }
-    PolicySet::from_policies(policies).map_err(|error| RulesError::Syntax(error.to_string()))
+    let verdict = validated(&schemas.without_arguments(&BTreeSet::new())?, rules.iter())?;
+    let mut complaints = verdict.validation_errors().map(ToString::to_string).collect::<Vec<_>>();
+    complaints.extend(verdict.validation_warnings().map(ToString::to_string));
+    if complaints.is_empty() { Ok(rules) } else { Err(RulesError::Invalid(complaints.join("; "))) }
 }
 
 fn own_id(policy: &Policy) -> Result<String, RulesError> {
@@ -138,95 +231,4 @@ fn own_id(policy: &Policy) -> Result<String, RulesError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_platform_rules_stand_and_carry_their_ids() {
-        let rules = Rules::platform().unwrap();
-        let mut ids: Vec<_> = rules.all.iter().map(|rule| rule.policy.id().to_string()).collect();
-        ids.sort();
-        let mut expected = vec![
-            "entitled",
-            id::ENDPOINT,
-            id::PENDING,
-            id::SERVER_EXPIRED,
-            id::AGENT_EXPIRED,
-            id::CLIENT_CEILING,
-            id::NEEDS_REVEAL,
-            id::OPERATOR_DESTRUCTIVE,
-            id::TOKEN_SCOPE,
-            id::NEEDS_APPROVAL,
-        ];
-        expected.sort_unstable();
-        assert_eq!(ids, expected);
-    }
-
-    #[test]
-    fn rules_that_tell_list_from_call_are_recognised() {
-        let one = |rules: &Rules| {
-            rules.all().iter().filter(|rule| !rule.is_per_call()).all(|rule| !rule.tells_actions_apart())
-        };
-        assert!(one(&Rules::platform().unwrap()));
-        for (scope, condition, one_answer) in [
-            ("action", "resource.accepted", true),
-            ("action in [Action::\"call\", Action::\"list\"]", "resource.accepted", true),
-            ("action in [Action::\"call\"]", "resource.accepted", false),
-            ("action == Action::\"list\"", "resource.accepted", false),
-            ("action", "resource.accepted && action == Action::\"call\"", false),
-            ("action", "[action].contains(Action::\"call\")", false),
-            ("action", "if action in Action::\"call\" then resource.accepted else principal.operator", false),
-        ] {
-            let policy = format!("@id(\"a\") forbid (principal, {scope}, resource) when {{ {condition} }};");
-            let rules = Rules::load(PLATFORM_SCHEMA, &policy).unwrap();
-            assert_eq!(one(&rules), one_answer, "{policy}");
-        }
-    }
-
-    #[test]
-    fn rules_that_name_a_tool_are_recognised() {
-        assert!(!Rules::platform().unwrap().names_tools());
-        for (scope, condition, names) in [
-            ("resource is Tool", "resource.accepted", false),
-            ("resource", "resource.server == Server::\"mux\"", false),
-            ("resource", "resource == Tool::\"mux/a\"", true),
-            ("resource == Tool::\"mux/a\"", "resource.accepted", true),
-            ("resource", "[Tool::\"mux/a\", Tool::\"mux/b\"].contains(resource)", true),
-            ("resource", "resource in [Tool::\"mux/a\"]", true),
-            ("resource in Tool::\"mux/a\"", "resource.accepted", true),
-        ] {
-            let policy = format!("@id(\"a\") forbid (principal, action, {scope}) when {{ {condition} }};");
-            let rules = Rules::load(PLATFORM_SCHEMA, &policy).unwrap();
-            assert_eq!(rules.names_tools(), names, "{policy}");
-        }
-    }
-
-    #[test]
-    fn the_digest_covers_policies_and_schema() {
-        let base = Rules::platform().unwrap().digest();
-        let changed_policy = format!("{PLATFORM_POLICIES}// one more line\n");
-        assert_ne!(Rules::load(PLATFORM_SCHEMA, &changed_policy).unwrap().digest(), base);
-        let changed_schema = format!("{PLATFORM_SCHEMA}// one more line\n");
-        assert_ne!(Rules::load(&changed_schema, PLATFORM_POLICIES).unwrap().digest(), base);
-    }
-
-    #[test]
-    fn rules_that_cannot_be_told_apart_or_do_not_fit_are_refused() {
-        let head = "(principal is Caller, action == Action::\"list\", resource is Tool)";
-        let cases = [
-            (format!("forbid {head};"), "has no `@id`"),
-            (format!("@id(\"\") forbid {head};"), "has no `@id`"),
-            (format!("@id(\"a\") forbid {head}; @id(\"a\") forbid {head};"), "two policies have the `@id` `a`"),
-            (format!("@id(\"a\") forbid {head} when {{ resource.colour == 1 }};"), "do not fit the schema"),
-            (format!("@id(\"a\") forbid {head} when {{ principal.user.holds.isEmpty() }};"), "do not fit the schema"),
-            (format!("@id(\"a\") forbid {head} when {{ false }};"), "do not fit the schema"),
-            ("@id(\"a\") forbid (principal == ?principal, action, resource);".to_owned(), "template"),
-            ("nonsense".to_owned(), "cannot be read"),
-        ];
-        for (policies, complaint) in cases {
-            let error = Rules::load(PLATFORM_SCHEMA, &policies).err().unwrap().to_string();
-            assert!(error.contains(complaint), "{policies}: {error}");
-        }
-        assert!(matches!(Rules::load("entity {", PLATFORM_POLICIES), Err(RulesError::Schema(_))));
-    }
-}
+mod tests;

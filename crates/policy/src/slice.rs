@@ -3,18 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ambit_model::caller::{CallerFacts, Principal};
+use ambit_model::{
+    caller::{CallerFacts, Principal},
+    canonical,
+};
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Request, RestrictedExpression,
 };
+use serde_json::Value;
 
 use crate::{
     class::Resolved,
     decide::Reach,
     facts::BuildError,
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
-    per_call::CallFacts,
-    reads::Reads,
+    reads::{Reads, TAGS},
 };
 
 /// The entities that are the same for every caller.
@@ -27,6 +30,8 @@ pub(crate) struct Frames {
     endpoints: Vec<EntityUid>,
     list: EntityUid,
     call: EntityUid,
+    /// The kind of argument values that have no plain type.
+    pub(crate) opaque: EntityTypeName,
 }
 
 /// The two questions.
@@ -56,7 +61,8 @@ impl Frames {
             tools.push(tool(&kinds, index, number, &toolsets)?);
         }
         let (list, call) = (uid(&kinds.action, "list"), uid(&kinds.action, "call"));
-        Ok(Self { kinds, tools, servers, toolsets, endpoints, list, call })
+        let opaque = kinds.opaque.clone();
+        Ok(Self { kinds, tools, servers, toolsets, endpoints, list, call, opaque })
     }
 
     /// The principal of a caller. Policies tell callers apart by their facts; the name is for people.
@@ -69,20 +75,20 @@ impl Frames {
         uid(&self.kinds.caller, &name)
     }
 
-    /// The entities of one decision.
+    /// The entities of one decision, with what its rules read of the caller.
     pub(crate) fn slice(
         &self,
         index: &Index,
         class: &Resolved,
         endpoint: EndpointIndex,
         tool: ToolIndex,
-        reach: &Reach,
+        (reach, reads): (&Reach, &Reads),
     ) -> Result<Entities, Unspeakable> {
         let entry = index.tool(tool).ok_or(Unspeakable)?;
         let [live, expired] = self.servers.get(entry.server).ok_or(Unspeakable)?;
         let server = if reach.server_expired { expired } else { live };
         let tool = self.tools.get(tool.0 as usize).ok_or(Unspeakable)?;
-        let caller = self.caller(class, endpoint, reach)?;
+        let caller = self.caller(class, endpoint, reach, reads)?;
         Entities::from_entities([caller, tool.clone(), server.clone()], None).map_err(|_| Unspeakable)
     }
 
@@ -101,51 +107,56 @@ impl Frames {
         Request::new(class.uid.clone(), self.call.clone(), tool.uid(), context, None).map_err(|_| Unspeakable)
     }
 
-    fn caller(&self, class: &Resolved, endpoint: EndpointIndex, reach: &Reach) -> Result<Entity, Unspeakable> {
-        let endpoint = self.endpoints.get(endpoint.0 as usize).ok_or(Unspeakable)?;
+    fn caller(
+        &self,
+        class: &Resolved,
+        endpoint: EndpointIndex,
+        reach: &Reach,
+        reads: &Reads,
+    ) -> Result<Entity, Unspeakable> {
+        let own = &class.facts;
+        let text = |text: String| RestrictedExpression::new_string(text);
         let mut facts = HashMap::with_capacity(6);
-        facts.insert("endpoint".to_owned(), RestrictedExpression::new_entity_uid(endpoint.clone()));
-        facts.insert("operator".to_owned(), RestrictedExpression::new_bool(class.facts.operator.is_some()));
-        if let Some(user) = &reach.user {
-            let holds = ("holds", self.set(&user.holds));
-            facts.insert("user".to_owned(), record([holds, ("revealed", self.set(&user.revealed))])?);
+        if reads.touches(&["endpoint"]) {
+            let endpoint = self.endpoints.get(endpoint.0 as usize).ok_or(Unspeakable)?;
+            facts.insert("endpoint".to_owned(), RestrictedExpression::new_entity_uid(endpoint.clone()));
         }
-        if let Some(agent) = &reach.agent {
-            let expired = RestrictedExpression::new_bool(agent.expired);
-            facts.insert("agent".to_owned(), record([("holds", self.set(&agent.holds)), ("expired", expired)])?);
+        facts.insert("operator".to_owned(), RestrictedExpression::new_bool(own.operator.is_some()));
+        if let (Some(user), Some(reached)) = (own.user(), &reach.user) {
+            let mut fields = vec![("holds", self.set(&reached.holds)), ("revealed", self.set(&reached.revealed))];
+            if reads.touches(&["user", "key"]) {
+                fields.push(("key", text(user.key.to_string())));
+            }
+            if reads.touches(&["user", "groups"]) {
+                let groups = user.groups.iter().map(|group| text(group.to_string()));
+                fields.push(("groups", RestrictedExpression::new_set(groups)));
+            }
+            facts.insert("user".to_owned(), record(fields)?);
         }
-        facts.insert("client".to_owned(), record([("admits", self.set(&reach.admits))])?);
+        if let (Some(agent), Some(reached)) = (own.agent(), &reach.agent) {
+            let expired = RestrictedExpression::new_bool(reached.expired);
+            let mut fields = vec![("holds", self.set(&reached.holds)), ("expired", expired)];
+            if reads.touches(&["agent", "id"]) || reads.touches(&["agent", "owner"]) {
+                fields.push(("id", text(agent.id.to_string())));
+                fields.push(("owner", text(agent.owner.to_string())));
+            }
+            facts.insert("agent".to_owned(), record(fields)?);
+        }
+        let mut client = vec![("admits", self.set(&reach.admits))];
+        if reads.touches(&["client", "id"]) || reads.touches(&["client", "assurance"]) {
+            client.push(("id", text(own.client.id.to_string())));
+            client.push(("assurance", text(own.client.assurance.as_str().to_owned())));
+        }
+        facts.insert("client".to_owned(), record(client)?);
         facts.insert("token".to_owned(), record([("carries", self.set(&reach.carries))])?);
-        Entity::new(class.uid.clone(), facts, HashSet::new()).map_err(|_| Unspeakable)
+        let claims = own.user().map(|user| &user.claims).filter(|_| reads.touches(&[TAGS]));
+        let tags = claims.into_iter().flatten().map(|(name, value)| (name.clone(), claim(value)));
+        Entity::new_with_tags(class.uid.clone(), facts, HashSet::new(), tags).map_err(|_| Unspeakable)
     }
 
     fn set(&self, toolsets: &[ToolsetIndex]) -> RestrictedExpression {
         set_of(&self.toolsets, toolsets)
     }
-}
-
-/// What the rules of a tool read of one call, and nothing else.
-pub(crate) fn context(reads: &Reads, facts: &CallFacts<'_>, waived: bool) -> Result<Context, Unspeakable> {
-    let mut pairs = Vec::with_capacity(4);
-    let mut add = |name: &str, value: RestrictedExpression| pairs.push((name.to_owned(), value));
-    if reads.touches(&["approved"]) {
-        add("approved", RestrictedExpression::new_bool(facts.approved));
-    }
-    if reads.touches(&["approval_waived"]) {
-        add("approval_waived", RestrictedExpression::new_bool(waived));
-    }
-    if let Some(source) = facts.source.filter(|_| reads.touches(&["source"])) {
-        add("source", RestrictedExpression::new_ip(source.to_canonical().to_string()));
-    }
-    if reads.touches(&["touched"]) {
-        add("touched", texts(facts.touched.iter()));
-    }
-    if let Some(login) = facts.login.filter(|_| reads.touches(&["login"])) {
-        let age = facts.now_ms.saturating_sub(login.at).max(0) / 1000;
-        let methods = ("methods", texts(login.methods.iter()));
-        add("login", record([("age_seconds", RestrictedExpression::new_long(age)), methods])?);
-    }
-    Context::from_pairs(pairs).map_err(|_| Unspeakable)
 }
 
 /// The entity types of the schema.
@@ -156,6 +167,7 @@ struct Kinds {
     toolset: EntityTypeName,
     endpoint: EntityTypeName,
     action: EntityTypeName,
+    opaque: EntityTypeName,
 }
 
 impl Kinds {
@@ -171,6 +183,7 @@ impl Kinds {
             toolset: kind("Toolset")?,
             endpoint: kind("Endpoint")?,
             action: kind("Action")?,
+            opaque: kind("Opaque")?,
         })
     }
 }
@@ -188,6 +201,7 @@ fn server(
     let published_at = publishing.map(|(_, uid)| RestrictedExpression::new_entity_uid(uid.clone()));
     let attributes = [
         ("published_at", RestrictedExpression::new_set(published_at)),
+        ("slug", text(facts.slug.as_str())),
         ("environment", text(&facts.environment)),
         ("data_class", text(&facts.data_class)),
         ("owner", text(&facts.owner)),
@@ -203,6 +217,7 @@ fn tool(kinds: &Kinds, index: &Index, number: usize, toolsets: &[EntityUid]) -> 
     let accepted = facts.acceptance == ambit_model::tool::Acceptance::Accepted;
     let labels = facts.labels.iter().cloned().map(RestrictedExpression::new_string);
     let attributes = [
+        ("name", RestrictedExpression::new_string(facts.id.to_string())),
         ("server", RestrictedExpression::new_entity_uid(server)),
         ("effect", RestrictedExpression::new_string(facts.effect.as_str().to_owned())),
         ("accepted", RestrictedExpression::new_bool(accepted)),
@@ -218,13 +233,24 @@ fn entity<const N: usize>(uid: EntityUid, attributes: [(&str, RestrictedExpressi
     Entity::new(uid, attributes, HashSet::new()).map_err(|error| BuildError::Fact { what, source: Box::new(error) })
 }
 
-fn record<const N: usize>(fields: [(&str, RestrictedExpression); N]) -> Result<RestrictedExpression, Unspeakable> {
-    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
-    RestrictedExpression::new_record(fields).map_err(|_| Unspeakable)
+/// A claim as a set of texts: of a list its members, of anything else the one text it is.
+fn claim(value: &Value) -> RestrictedExpression {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => String::from_utf8_lossy(&canonical::to_vec(other)).into_owned(),
+    };
+    let texts: Vec<String> = match value {
+        Value::Array(items) => items.iter().map(text).collect(),
+        other => vec![text(other)],
+    };
+    RestrictedExpression::new_set(texts.into_iter().map(RestrictedExpression::new_string))
 }
 
-fn texts<'a>(texts: impl Iterator<Item = &'a String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(texts.cloned().map(RestrictedExpression::new_string))
+pub(crate) fn record<'a>(
+    fields: impl IntoIterator<Item = (&'a str, RestrictedExpression)>,
+) -> Result<RestrictedExpression, Unspeakable> {
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    RestrictedExpression::new_record(fields).map_err(|_| Unspeakable)
 }
 
 fn set_of(names: &[EntityUid], toolsets: &[ToolsetIndex]) -> RestrictedExpression {

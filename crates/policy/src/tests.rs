@@ -19,8 +19,8 @@ use ambit_model::{
 use cedar_policy::Entities;
 
 use crate::{
-    CallFacts, CallVerdict, EndpointFacts, EndpointIndex, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex,
-    rules::{PLATFORM_POLICIES, PLATFORM_SCHEMA, Rules},
+    CallFacts, CallVerdict, EndpointFacts, EndpointIndex, Judge, JudgeInput, PolicyFile, ServerFacts, ToolFacts,
+    ToolIndex, organisation::Policies, schema::Schemas,
 };
 
 fn input() -> JudgeInput {
@@ -67,6 +67,7 @@ fn input() -> JudgeInput {
             slug: EndpointSlug::parse("default").unwrap(),
             servers: vec![ServerSlug::parse("mux").unwrap()],
         }],
+        policies: Arc::default(),
     }
 }
 
@@ -97,11 +98,14 @@ fn a_grant_lets_its_user_in_for_as_long_as_it_lives() {
     assert_eq!(outcome(&judge, &alice(), -1), Outcome::Hidden);
 }
 
+fn policies(text: &str) -> Arc<Policies> {
+    let file = PolicyFile { name: "policies/a.cedar".to_owned(), text: text.to_owned() };
+    Arc::new(Policies::new(vec![file], None).unwrap())
+}
+
 /// A judge whose rules are the platform's and one more.
 fn with_rule(rule: &str) -> Judge {
-    let policies = format!("{PLATFORM_POLICIES}\n{rule}");
-    let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
-    Judge::with_rules(Arc::new(rules), input()).unwrap()
+    Judge::build(JudgeInput { policies: policies(rule), ..input() }).unwrap()
 }
 
 const BY_ALL: &str = "principal is Caller, action, resource is Tool";
@@ -110,7 +114,7 @@ const BY_ALL: &str = "principal is Caller, action, resource is Tool";
 fn an_evaluation_error_denies_and_says_so() {
     // Overflow is the one error that strict validation lets through.
     let broken = format!("@id(\"broken\") forbid ({BY_ALL}) when {{ 9223372036854775807 + 1 > resource.labels.x }};");
-    assert!(Rules::load(PLATFORM_SCHEMA, &broken).is_err());
+    assert!(Judge::build(JudgeInput { policies: policies(&broken), ..input() }).is_err());
     let judge = with_rule(&format!(
         "@id(\"broken\") forbid ({BY_ALL}) when {{ (if resource.accepted then 9223372036854775807 else 1) + 1 == 7 }};"
     ));
@@ -152,7 +156,11 @@ fn every_slice_conforms_to_the_schema() {
     let judge = Judge::build(input()).unwrap();
     let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
     let tool = judge.tool_index(&ToolId::parse("mux/get-asset").unwrap()).unwrap();
-    let user = alice().user().unwrap().clone();
+    let schema = Schemas::platform().unwrap().without_arguments(&BTreeSet::new()).unwrap();
+    let mut user = alice().user().unwrap().clone();
+    user.groups.insert("staff".to_owned().try_into().unwrap());
+    user.claims.insert("org_id".to_owned(), "acme".into());
+    user.claims.insert("roles".to_owned(), serde_json::json!(["a", 1, {"b": null}]));
     let agent = AgentFacts { id: AgentId::parse("bot").unwrap(), owner: user.key.clone(), expires_at: 50 };
     for principal in [
         alice().principal,
@@ -161,9 +169,9 @@ fn every_slice_conforms_to_the_schema() {
     ] {
         for operator in [None, Some("operator:root".to_owned())] {
             let caller = CallerFacts { principal: principal.clone(), operator, ..alice() };
-            let (slice, schema) = judge.slice_and_schema(&judge.class(&caller), endpoint, tool, 0).unwrap();
+            let slice = judge.whole_slice(&judge.class(&caller), endpoint, tool, 0).unwrap();
             assert_eq!(slice.iter().count(), 3);
-            Entities::from_entities(slice.iter().cloned(), Some(schema)).unwrap();
+            Entities::from_entities(slice.iter().cloned(), Some(&schema)).unwrap();
         }
     }
 }
@@ -174,10 +182,8 @@ fn a_rule_that_names_one_tool_leaves_its_twins_alone() {
     let mut twin = facts.tools[0].clone();
     twin.id = ToolId::parse("mux/zz-twin").unwrap();
     facts.tools.push(twin);
-    let policies =
-        format!("{PLATFORM_POLICIES}\n@id(\"no\") forbid (principal, action, resource == Tool::\"mux/get-asset\");");
-    let rules = Rules::load(PLATFORM_SCHEMA, &policies).unwrap();
-    let judge = Judge::with_rules(Arc::new(rules), facts).unwrap();
+    facts.policies = policies("@id(\"no\") forbid (principal, action, resource == Tool::\"mux/get-asset\");");
+    let judge = Judge::build(facts).unwrap();
     let endpoint = judge.endpoint_index(&EndpointSlug::parse("default").unwrap()).unwrap();
     let listed = judge.visible(&judge.class(&alice()), endpoint, 0);
     let names: Vec<_> = listed.tools.iter().map(|tool| judge.tool(*tool).unwrap().id.to_string()).collect();
@@ -189,8 +195,8 @@ fn destroying(rule: &str, waived_until: Option<i64>) -> Judge {
     let mut facts = input();
     facts.tools[0].effect = Effect::Destructive;
     facts.tools[0].approval_waived_until = waived_until;
-    let rules = Rules::load(PLATFORM_SCHEMA, &format!("{PLATFORM_POLICIES}\n{rule}")).unwrap();
-    Judge::with_rules(Arc::new(rules), facts).unwrap()
+    facts.policies = policies(rule);
+    Judge::build(facts).unwrap()
 }
 
 fn called(judge: &Judge, facts: &CallFacts<'_>) -> CallVerdict {

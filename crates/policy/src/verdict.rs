@@ -25,6 +25,10 @@ pub struct Verdict {
     pub valid_from: Millis,
     /// The first instant at which it has to be made anew.
     pub valid_until: Millis,
+    /// The ids of rules that would have decided if they were enforced.
+    pub reported: Vec<String>,
+    /// What the caller is told beside that nothing was executed, where the verdict is a refusal and a rule says it.
+    pub sentence: Option<String>,
     /// The digest of the rule set. Grants are not part of it.
     pub rules: Digest,
     /// The revision of the facts.

@@ -12,7 +12,8 @@ use crate::{
     class::{Holdings, Resolved},
     decide::Decision,
     index::{EndpointIndex, GrantIndex, Index, RevealIndex, ToolIndex, ToolsetIndex},
-    rules::id,
+    rules::{Rules, id},
+    slices::Unjudged,
 };
 
 /// The reason of a decision that could not be made.
@@ -21,11 +22,14 @@ pub(crate) const EVALUATION_ERROR: &str = "evaluation error";
 /// One decision and what it was made over.
 pub(crate) struct Case<'a> {
     pub(crate) index: &'a Index,
+    pub(crate) rules: &'a Rules,
     pub(crate) class: &'a Resolved,
     pub(crate) endpoint: EndpointIndex,
     pub(crate) tool: ToolIndex,
     pub(crate) now: Millis,
     pub(crate) decision: &'a Decision,
+    /// The rule that cannot be asked about the tool.
+    pub(crate) unjudged: Option<&'a Unjudged>,
 }
 
 /// Whether something that entitles counts now.
@@ -139,7 +143,11 @@ fn guard(case: &Case<'_>, policy: &str, tool: &ToolId) -> Option<String> {
         id::TOKEN_SCOPE => format!("the token carries no toolset that lets it call `{tool}`"),
         // The contradiction speaks for itself.
         "entitled" | id::ARGUMENTS => return None,
-        other => format!("policy `{other}` forbids it"),
+        other => match (case.unjudged, case.rules.find(other).and_then(|rule| rule.message())) {
+            (Some(unjudged), _) => format!("rule `{other}` cannot be asked: it {}", unjudged.why),
+            (None, Some(message)) => format!("rule `{other}` forbids it: {message}"),
+            (None, None) => format!("rule `{other}` forbids it"),
+        },
     })
 }
 

@@ -23,6 +23,7 @@ pub mod codes;
 pub mod consents;
 pub mod families;
 pub mod pending;
+pub mod rule_sets;
 pub mod sessions;
 
 pub mod acceptances;

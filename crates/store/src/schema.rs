@@ -19,6 +19,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 5, name: "trail index", sql: TRAIL },
     Step { version: 6, name: "grants of every origin", sql: GRANT_RECORDS },
     Step { version: 7, name: "approvals", sql: APPROVALS },
+    Step { version: 8, name: "applied rule sets", sql: RULE_SETS },
 ];
 
 const FLEET: &str = "
@@ -294,6 +295,15 @@ create table approval_votes (
 create table approval_turns (
     caller text primary key,
     taken_at bigint not null
+);
+";
+
+const RULE_SETS: &str = "
+create table rule_sets (
+    digest blob primary key,
+    rules text not null,
+    first_applied_at bigint not null,
+    last_applied_at bigint not null
 );
 ";
 

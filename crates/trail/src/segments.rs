@@ -230,6 +230,15 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Begins at the oldest record there is.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn open_oldest(files: Arc<dyn Files>, directory: &Path) -> Result<Self, ReadError> {
+        let oldest = segments(files.as_ref(), directory)?.first().map_or(0, |(first, _)| *first);
+        Self::open(files, directory, oldest)
+    }
+
     /// Begins at a record whose place is known.
     ///
     /// # Errors

@@ -1,8 +1,15 @@
 //! `ambit explain`: what one caller may do with one tool, and why. Made by the same function as every list and call.
 
+use std::net::IpAddr;
+
 use ambit_live::Snapshot;
-use ambit_model::{Outcome, caller::CallerFacts, endpoint::Endpoint, ids::ToolId};
-use ambit_policy::Explanation;
+use ambit_model::{
+    Outcome,
+    caller::CallerFacts,
+    endpoint::Endpoint,
+    ids::{Millis, ToolId},
+};
+use ambit_policy::{CallFacts, Explanation, explain_call};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -10,13 +17,17 @@ use super::{
     Context, DONE, Ended, Failure,
     view::{self, Eyes},
 };
+use crate::config::quantity;
 
 /// The largest arguments that are looked at, in bytes.
 const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 /// Say what one caller may do with one tool, and why.
 #[derive(Args, Debug)]
-#[command(after_help = "Example: ambit explain --as alice --tool mux/delete-asset-track --json")]
+#[command(
+    after_help = "Examples:\n  ambit explain --as alice --tool mux/delete-asset-track --json\n  ambit explain --as alice --tool \
+                  mux/create-asset --args '{\"test\":true}' --source 10.0.0.7 --at 2026-12-24T22:00:00Z"
+)]
 pub struct Explain {
     #[command(flatten)]
     eyes: Eyes,
@@ -26,6 +37,15 @@ pub struct Explain {
     /// The arguments of the call, as JSON.
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
+    /// As if an approval of exactly this call stood.
+    #[arg(long)]
+    approved: bool,
+    /// The address the call comes from.
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+    /// The time of the call, such as `2026-12-24T22:00:00Z`; now if absent.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
 }
 
 impl Explain {
@@ -45,15 +65,39 @@ impl Explain {
         let endpoint = self.eyes.endpoint(&resolved.deployment, Some(&self.tool.server))?;
         let caller = self.eyes.caller(user, endpoint, &resolved.deployment)?;
         let snapshot = view::snapshot(&resolved, servers, context).await?;
-        let explanation = explain(&snapshot, &caller, endpoint, &self.tool, arguments.as_ref(), context.clock.now());
+        let call = Call {
+            arguments: arguments.as_ref(),
+            approved: self.approved,
+            source: self.source,
+            at: self.at()?.unwrap_or_else(|| context.clock.now()),
+        };
+        let explanation = explain(&snapshot, &caller, endpoint, &self.tool, &call);
         let value = json!({
             "outcome": explanation.outcome,
             "policies": explanation.policies,
             "reasons": explanation.reasons,
+            "reported": explanation.reported,
+            "what_would_change": explanation.what_would_change,
         });
         context.print(&value, &in_words(&self.tool, endpoint, &explanation))?;
         Ok(DONE)
     }
+
+    fn at(&self) -> Result<Option<Millis>, Failure> {
+        let Some(text) = &self.at else { return Ok(None) };
+        let at = quantity::instant(text).ok_or_else(|| {
+            Failure::Usage(format!("`--at {text}` is no time: write a date, or `2026-12-24T22:00:00Z`"))
+        })?;
+        Ok(Some(at))
+    }
+}
+
+/// The call that is asked about.
+struct Call<'a> {
+    arguments: Option<&'a Value>,
+    approved: bool,
+    source: Option<IpAddr>,
+    at: Millis,
 }
 
 fn read_arguments(text: &str) -> Result<Value, Failure> {
@@ -73,13 +117,14 @@ fn explain(
     caller: &CallerFacts,
     endpoint: &Endpoint,
     tool: &ToolId,
-    arguments: Option<&Value>,
-    now: i64,
+    call: &Call<'_>,
 ) -> Explanation {
+    let now = call.at;
     let hidden = |reason: String, remedy: &str| Explanation {
         outcome: Outcome::Hidden,
         policies: Vec::new(),
         reasons: vec![reason],
+        reported: Vec::new(),
         what_would_change: vec![remedy.to_owned()],
     };
     if let Some(reason) = view::blocked(caller, endpoint, snapshot, now) {
@@ -89,21 +134,27 @@ fn explain(
         return hidden(format!("`{tool}` or its server is blocked"), "lift it with `ambit unblock`");
     }
     let mut explanation = ambit_policy::explain(&snapshot.judge, caller, &endpoint.slug, tool, now);
-    if explanation.outcome == Outcome::Allow
-        && let Some(arguments) = arguments
-        && let Some(entry) = snapshot.catalogue.position(tool).and_then(|position| snapshot.catalogue.entry(position))
-    {
-        let mut complaints = match entry.tool.arguments() {
-            Ok(schema) => schema.check(arguments).err().unwrap_or_default(),
-            Err(error) => vec![error.to_string()],
-        };
-        complaints.extend(outside_the_grants(snapshot, caller, (endpoint, tool), arguments, now));
-        if !complaints.is_empty() {
-            explanation.outcome = Outcome::Refused;
-            explanation.reasons.extend(complaints.into_iter().map(|complaint| format!("arguments: {complaint}")));
-            explanation.what_would_change.push("correct the arguments".to_owned());
+    let entry = snapshot.catalogue.position(tool).and_then(|position| snapshot.catalogue.entry(position));
+    let Some(entry) = entry.filter(|_| explanation.outcome == Outcome::Allow) else { return explanation };
+    let reads_arguments = snapshot.judge.tool_index(tool).is_some_and(|tool| snapshot.judge.reads_arguments(tool));
+    let Some(arguments) = call.arguments else {
+        if reads_arguments {
+            explanation.reasons.push("rules read the arguments of this call: give them with `--args`".to_owned());
+            return explanation;
         }
+        return one_call(snapshot, caller, endpoint, tool, (call, &Value::Object(serde_json::Map::new())));
+    };
+    let mut complaints = match entry.tool.arguments() {
+        Ok(schema) => schema.check(arguments).err().unwrap_or_default(),
+        Err(error) => vec![error.to_string()],
+    };
+    complaints.extend(outside_the_grants(snapshot, caller, (endpoint, tool), arguments, now));
+    if complaints.is_empty() {
+        return one_call(snapshot, caller, endpoint, tool, (call, arguments));
     }
+    explanation.outcome = Outcome::Refused;
+    explanation.reasons.extend(complaints.into_iter().map(|complaint| format!("arguments: {complaint}")));
+    explanation.what_would_change.push("correct the arguments".to_owned());
     explanation
 }
 
@@ -122,11 +173,24 @@ fn outside_the_grants(
     Some(violation.sentence)
 }
 
+/// With the rules that read the call, whose arguments are valid.
+fn one_call(
+    snapshot: &Snapshot,
+    caller: &CallerFacts,
+    endpoint: &Endpoint,
+    tool: &ToolId,
+    (call, arguments): (&Call<'_>, &Value),
+) -> Explanation {
+    let facts = CallFacts { approved: call.approved, source: call.source, ..CallFacts::new(call.at, arguments) };
+    explain_call(&snapshot.judge, caller, &endpoint.slug, tool, &facts)
+}
+
 fn in_words(tool: &ToolId, endpoint: &Endpoint, explanation: &Explanation) -> String {
     let mut lines = vec![format!("{tool} at {}: {}", endpoint.path, explanation.outcome.as_str())];
     for (title, sentences) in [
         ("because", &explanation.reasons),
         ("policies", &explanation.policies),
+        ("only recorded", &explanation.reported),
         ("what would change it", &explanation.what_would_change),
     ] {
         if !sentences.is_empty() {

@@ -18,10 +18,12 @@ pub mod explain;
 pub mod grant;
 pub mod grants;
 mod operate;
+pub mod policy;
 mod render;
 pub mod revoke;
 pub mod schema;
 pub mod serve;
+pub mod simulate;
 pub mod token;
 pub mod tools;
 mod view;
@@ -131,6 +133,13 @@ impl Context<'_> {
             None => return Ok(None),
         };
         Ok(Some(config::load(path, self.clock.now())?.overridden(self.overrides())))
+    }
+
+    /// The configuration without the organisation's rules, for commands that read those themselves.
+    pub(crate) fn resolved_without_rules(&self) -> Result<Resolved, Failure> {
+        let path = self.common.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let loaded = config::load_with(path, self.clock.now(), config::Rules::Leave)?;
+        Ok(loaded.overridden(self.overrides()))
     }
 
     /// What the common options say in place of the file.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cli::{Streams, cli_at};
 
+mod policy;
+
 const NOW: i64 = 1_795_564_800_000;
 
 const CONFIG: &str = r#"
@@ -200,7 +202,7 @@ async fn explain_says_outcome_policies_and_reasons() {
     let desk = Desk::new(CONFIG);
     desk.done("tools accept shop").await;
     let allowed = desk.done("explain --as alice --tool shop/get-order --json").await.json();
-    assert_eq!(allowed.as_object().unwrap().keys().collect::<Vec<_>>(), ["outcome", "policies", "reasons"]);
+    assert_eq!(allowed.as_object().unwrap().keys().collect::<Vec<_>>(), ["outcome", "policies", "reasons", "reported", "what_would_change"]);
     assert_eq!(allowed["outcome"], "allow");
     assert!(allowed["reasons"][0].as_str().unwrap().contains("group staff"), "{allowed}");
 

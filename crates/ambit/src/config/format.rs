@@ -10,6 +10,7 @@ use ambit_model::{
     toolset::Selector,
 };
 use ambit_openapi::BaseUrl;
+use ambit_policy::Policies;
 use ambit_store::StoreUrl;
 use url::{Host, Url};
 
@@ -50,6 +51,7 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
             Ok(_) => Err("is no JSON object: write a JSON Schema such as `{\"properties\": …}`".to_owned()),
             Err(error) => Err(format!("is no JSON ({error}): write a table, or JSON in single quotes")),
         },
+        "ambit-timezone" => Policies::new(Vec::new(), Some(text)).map(drop).map_err(|error| error.to_string()),
         "ambit-text" => plain(text).map_err(with_value),
         "ambit-instant" => quantity::instant(text)
             .map(drop)

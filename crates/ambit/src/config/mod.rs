@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 
 mod format;
 mod place;
+pub mod policies;
 mod problem;
 pub mod quantity;
 pub mod raw;
@@ -62,6 +63,8 @@ pub struct Resolved {
     pub store: StoreUrl,
     /// The trail.
     pub trail: TrailSettings,
+    /// Where the organisation's rules lie.
+    pub rules: policies::Place,
     /// Where upstream requests may go.
     pub egress: EgressRules,
     /// Where metadata documents of clients may be fetched from.
@@ -161,9 +164,17 @@ impl Resolved {
 /// # Errors
 /// [`ConfigErrors`] with every problem of both files.
 pub fn load(path: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+    load_with(path, now, Rules::Read)
+}
+
+/// The same, with or without the organisation's rules: whoever checks rules has to get past those that are wrong.
+///
+/// # Errors
+/// [`ConfigErrors`] with every problem of both files.
+pub fn load_with(path: &Path, now: Millis, rules: Rules) -> Result<Resolved, ConfigErrors> {
     let text = read(path, "make one, or run `ambit serve` without `--config` to see how to begin")?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let resolved = parse(&text, path, base, now);
+    let resolved = parse(&text, path, (base, now), rules);
     match (resolved, load_lock(&path.with_extension("lock"))) {
         (Ok(resolved), Ok(lock)) => Ok(Resolved { file: Some(path.to_owned()), lock, ..resolved }),
         (Err(mut errors), Err(more)) => {
@@ -174,12 +185,35 @@ pub fn load(path: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
     }
 }
 
+/// A configuration file as it would be with other grants in place of its own, which stand in a file as they would in it.
+///
+/// # Errors
+/// [`ConfigErrors`].
+pub fn load_with_grants(path: &Path, grants: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+    let table = |path: &Path| -> Result<toml::Table, ConfigErrors> {
+        let text = read(path, "name a file of `[[grants]]`")?;
+        toml::from_str(&text).map_err(|error| ConfigErrors::of_file(path, format!("this is not TOML: {}", error.message())))
+    };
+    let mut whole = table(path)?;
+    let mut other = table(grants)?;
+    let replaced = other.remove("grants").unwrap_or_else(|| toml::Value::Array(Vec::new()));
+    if let Some(stray) = other.keys().next() {
+        return Err(ConfigErrors::of_file(grants, format!("holds `{stray}`: only `[[grants]]` may stand here")));
+    }
+    whole.insert("grants".to_owned(), replaced);
+    let base = path.parent().unwrap_or(Path::new(""));
+    let text = toml::to_string(&whole).map_err(|error| ConfigErrors::of_file(grants, error.to_string()))?;
+    let resolved = parse(&text, grants, (base, now), Rules::Leave)?;
+    let lock = load_lock(&path.with_extension("lock"))?;
+    Ok(Resolved { file: Some(path.to_owned()), lock, ..resolved })
+}
+
 /// The configuration of a server that was given none: no endpoint, no server, nobody.
 ///
 /// # Errors
 /// Never with an empty text; the type is that of [`load`].
 pub fn empty(directory: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
-    parse("", &directory.join("ambit.toml"), directory, now)
+    parse("", &directory.join("ambit.toml"), (directory, now), Rules::Read)
 }
 
 /// The accepted definitions; none if there is no file.
@@ -196,7 +230,16 @@ pub fn load_lock(path: &Path) -> Result<Lock, ConfigErrors> {
     })
 }
 
-fn parse(text: &str, file: &Path, base: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
+/// Whether the organisation's rules are read along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rules {
+    /// They are, and a problem of theirs is one of the configuration.
+    Read,
+    /// The deployment has none.
+    Leave,
+}
+
+fn parse(text: &str, file: &Path, (base, now): (&Path, Millis), rules: Rules) -> Result<Resolved, ConfigErrors> {
     let tree = Node::parse(text).map_err(|errors| syntax(errors, text, file))?;
     let mut findings = Findings::default();
     let shaped = shape::check(&tree, &schema::document(), &mut findings);
@@ -204,7 +247,7 @@ fn parse(text: &str, file: &Path, base: &Path, now: Millis) -> Result<Resolved, 
     let raw: raw::File = serde_json::from_value(shaped)
         // What the shape check lets through always fits the types it was generated from.
         .map_err(|_| ConfigErrors::of_file(file, "does not fit its own schema; this is a defect of the program"))?;
-    let resolved = resolve::Resolving { raw: &raw, base, now, findings: &mut findings }.run(file, digest);
+    let resolved = resolve::Resolving { raw: &raw, base, now, rules, findings: &mut findings }.run(file, digest);
     let line = |place: &Place| Some(tree::line_of(text, tree.nearest(place).span.start));
     match findings.into_problems(file, line) {
         (problems, true) => Err(ConfigErrors(problems)),

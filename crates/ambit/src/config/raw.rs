@@ -80,6 +80,9 @@ pub struct File {
     /// Where outgoing requests may go, and whom they believe.
     #[serde(default)]
     pub egress: Egress,
+    /// The organisation's rules.
+    #[serde(default)]
+    pub policies: super::policies::Table,
     /// Counters for monitoring. Differs from node to node; not part of what a fleet must agree on.
     #[serde(default)]
     pub metrics: Metrics,

@@ -458,7 +458,7 @@ fn any_value_at_any_place_is_taken_or_told_and_never_a_defect() {
             *at_place(&mut changed, &place) =
                 toml::from_str::<toml::Table>(&format!("v = {other}")).unwrap()["v"].clone();
             let text = toml::to_string(&changed).unwrap();
-            if let Err(errors) = parse(&text, Path::new("ambit.toml"), Path::new("."), NOW) {
+            if let Err(errors) = parse(&text, Path::new("ambit.toml"), (Path::new("."), NOW), Rules::Read) {
                 told += 1;
                 let shown = errors.to_string();
                 assert!(!shown.contains("defect"), "{place:?} = {other}: {shown}");
@@ -471,7 +471,7 @@ fn any_value_at_any_place_is_taken_or_told_and_never_a_defect() {
 proptest::proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "[a-z\\[\\]=.\"{}, 0-9#'\n-]{0,120}") {
-        if let Err(errors) = parse(&text, Path::new("ambit.toml"), Path::new("."), NOW) {
+        if let Err(errors) = parse(&text, Path::new("ambit.toml"), (Path::new("."), NOW), Rules::Read) {
             proptest::prop_assert!(!errors.0.is_empty());
         }
     }

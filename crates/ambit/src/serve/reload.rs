@@ -13,7 +13,7 @@ use ambit_model::{
 use ambit_store::{StoreError, Tx, nodes};
 use tokio::sync::Mutex;
 
-use super::{client_secrets::ClientSecrets, declared, pinned};
+use super::{applied_rules, client_secrets::ClientSecrets, declared, pinned};
 use crate::{
     catalogues::{self, Sources},
     config::{self, Resolved},
@@ -84,6 +84,7 @@ impl Reloader {
             tracing::warn!(%error, "the store did not take note of the configuration: other nodes start with the old one");
         }
         pinned::keep(live, &next.lock).await;
+        applied_rules::keep(live).await;
         jwks.follow(&next.deployment);
         sources.mcp.retain(|slug| next.deployment.servers.contains_key(slug)).await;
         Ok(())

@@ -99,7 +99,7 @@ fn intent_as_expected(live: &Live) -> Value {
         "arguments": "text",
         "decision": {
             "outcome": "allow", "policies": "array", "rules": snapshot.judge.rules_digest().to_string(),
-            "revision": snapshot.revision,
+            "revision": snapshot.revision, "caller": "text",
         },
         "credential": "things-key", "trace": trace_id(1),
     })
@@ -108,7 +108,7 @@ fn intent_as_expected(live: &Live) -> Value {
 fn hold_intents(events: &Events, expected: &Value) {
     let (first, same, read) = (events.intent(1), events.intent(2), events.intent(3));
     let mut shape = first.clone();
-    for pointer in ["/request", "/at", "/arguments", "/who/token", "/decision/policies"] {
+    for pointer in ["/request", "/at", "/arguments", "/who/token", "/decision/policies", "/decision/caller"] {
         let value = shape.pointer_mut(pointer).unwrap();
         let kind = match value {
             Value::String(text) if text.len() >= 26 => "text",

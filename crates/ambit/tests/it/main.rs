@@ -24,6 +24,7 @@ mod raw;
 mod reloading;
 mod revoking;
 mod routes;
+mod rules;
 mod schemas;
 mod sessions;
 mod tokens;

@@ -688,6 +688,7 @@ fn deployment(peer_url: &str) -> Deployment {
         ceilings: ClientCeilings { default: Ceiling::Everything, ..ClientCeilings::default() },
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
+        policies: Arc::default(),
         operator_may_mint: true,
         digest: Digest::of(b"tests"),
     }

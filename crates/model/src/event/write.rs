@@ -125,6 +125,11 @@ impl Object {
             object.texts("policies", &decision.policies);
             object.digest("rules", decision.rules);
             object.number("revision", decision.revision);
+            if !decision.reported.is_empty() {
+                object.texts("reported", &decision.reported);
+            }
+            object.text_if("caller", decision.caller.as_deref());
+            object.text_if("call", decision.call.as_deref());
         });
     }
 }
@@ -228,7 +233,8 @@ mod tests {
             (who, texts, digests) in (who(), proptest::array::uniform7(text()), proptest::array::uniform3(digest())),
             (credential, trace) in (option::of(text()), option::of(text())),
             (request, at, revision) in (any::<u128>(), any::<i64>(), any::<u64>()),
-            policies in proptest::collection::vec(text(), 0..3),
+            (policies, reported) in (proptest::collection::vec(text(), 0..3), proptest::collection::vec(text(), 0..2)),
+            kept in option::of(text()),
             effect in proptest::sample::select(&Effect::ALL),
         ) {
             let [endpoint, protocol, method, server, tool, ..] = &texts;
@@ -237,7 +243,10 @@ mod tests {
                 v: 1, request: RequestId(request), at, endpoint, protocol, method, who,
                 target: Target { server, tool, definition, effect },
                 arguments,
-                decision: Decided { outcome: Outcome::Allow, policies: policies.clone().into(), rules, revision },
+                decision: Decided {
+                    outcome: Outcome::Allow, policies: policies.clone().into(), rules, revision, reported: reported.into(),
+                    caller: kept.as_deref().map(Into::into), call: kept.as_deref().map(Into::into),
+                },
                 credential: credential.as_deref(), trace: trace.as_deref(),
                 approval: trace.as_deref().map(|id| SpentApproval { id, by: policies.clone() }),
             });
@@ -258,7 +267,10 @@ mod tests {
             let [endpoint, protocol, method, result] = &texts;
             let [definition, rules] = digests;
             let target = Target { server: "s", tool: "t", definition, effect: Effect::Write };
-            let decision = Decided { outcome, policies: Vec::new().into(), rules, revision: 7 };
+            let decision = Decided {
+                outcome, policies: Vec::new().into(), rules, revision: 7, reported: Vec::new().into(), caller: None,
+                call: None,
+            };
             let event = Event::Outcome(OutcomeEvent {
                 v: 1, request: RequestId(request), at, endpoint, protocol: Some(protocol), method: Some(method), who,
                 target: with_target.then_some(target), asked,

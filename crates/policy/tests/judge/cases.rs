@@ -119,5 +119,5 @@ fn an_explanation_has_the_shape_scripts_read() {
     let explanation = explain(&judge, &caller, &slug, &ToolId::parse("mux/get-asset").unwrap(), 0);
     let text = toml::to_string(&explanation).unwrap();
     let keys: Vec<_> = text.parse::<toml::Table>().unwrap().keys().cloned().collect();
-    assert_eq!(keys, ["outcome", "policies", "reasons", "what_would_change"]);
+    assert_eq!(keys, ["outcome", "policies", "reasons", "reported", "what_would_change"]);
 }

@@ -13,4 +13,5 @@ mod constraining;
 mod matrix;
 mod oracle;
 mod properties;
+mod rules;
 mod world;

@@ -1,7 +1,10 @@
 //! Properties over random deployments: the judge agrees with the oracle, remembers what it would decide, lists what may be
 //! called, and nothing that takes away ever gives.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, LazyLock, Mutex},
+};
 
 use ambit_model::{
     Effect, Outcome,
@@ -9,7 +12,7 @@ use ambit_model::{
     ceiling::Ceiling,
     ids::{ClientId, Millis, ToolId, ToolsetSlug},
 };
-use ambit_policy::{EndpointIndex, Judge, JudgeInput, ToolIndex};
+use ambit_policy::{EndpointIndex, Judge, JudgeInput, Policies, PolicyFile, ToolIndex};
 use proptest::{collection::vec, option, prelude::*, sample::select, test_runner::TestCaseResult};
 
 use crate::{
@@ -378,4 +381,115 @@ fn every_fact_of_a_caller_is_part_of_its_class() {
     agent.owner = user.key.clone();
     assert!(keys.insert(judge.class(&facts).key()));
     assert_eq!(judge.class(&base.build()).key(), judge.class(&base.build()).key());
+}
+
+/// A rule of the organisation, and in plain words when it forbids: the list, or the call alone.
+struct Plain {
+    text: &'static str,
+    list: bool,
+    matches: fn(&CallerFacts, &ambit_policy::ToolFacts) -> bool,
+}
+
+const RULES: [Plain; 5] = [
+    Plain {
+        text: r#"@id("r0") forbid (principal, action, resource) when { resource.effect == "write" }
+                 when { principal has user && principal.user.groups.contains("staff") };"#,
+        list: true,
+        matches: |caller, tool| {
+            let staff =
+                |user: &ambit_model::caller::UserFacts| user.groups.iter().any(|group| group.as_str() == "staff");
+            tool.effect == Effect::Write && caller.user().is_some_and(staff)
+        },
+    },
+    Plain {
+        text: r#"@id("r1") forbid (principal, action == Action::"list", resource)
+                 unless { resource.server.slug == "a" || principal has user };"#,
+        list: true,
+        matches: |caller, tool| tool.id.server.as_str() != "a" && caller.user().is_none(),
+    },
+    Plain {
+        text: r#"@id("r2") forbid (principal, action in Action::"call", resource)
+                 when { principal.client.id == "laptop" && resource.name like "*/get*" };"#,
+        list: false,
+        matches: |caller, tool| caller.client.id.as_str() == "laptop" && tool.id.tool.as_str().starts_with("get"),
+    },
+    Plain {
+        text: r#"@id("r3") forbid (principal, action == Action::"b/put", resource);"#,
+        list: false,
+        matches: |_, tool| tool.id.to_string() == "b/put",
+    },
+    Plain {
+        text: r#"@id("r4") forbid (principal, action, resource == Tool::"a/list")
+                 when { principal has agent && principal.agent.id == "bot" };"#,
+        list: true,
+        matches: |caller, tool| {
+            tool.id.to_string() == "a/list" && caller.agent().is_some_and(|agent| agent.id.as_str() == "bot")
+        },
+    },
+];
+
+/// A judge with the rules whose bits are set; the rules of each choice are read once.
+fn judge_by(rules: u8, input: JudgeInput) -> Judge {
+    static FIRST: LazyLock<Mutex<HashMap<u8, Arc<Judge>>>> = LazyLock::new(Mutex::default);
+    let texts = RULES.iter().enumerate().filter(|(number, _)| rules & 1 << number != 0);
+    let files = texts.map(|(number, rule)| PolicyFile { name: format!("{number}.cedar"), text: rule.text.to_owned() });
+    let policies = Arc::new(Policies::new(files.collect(), None).unwrap());
+    let first = FIRST
+        .lock()
+        .unwrap()
+        .entry(rules)
+        .or_insert_with(|| {
+            let empty = JudgeInput { policies: Arc::clone(&policies), ..JudgeInput::default() };
+            Arc::new(Judge::build(empty).unwrap())
+        })
+        .clone();
+    first.successor(JudgeInput { policies, ..input }).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_forbid_always_wins_and_never_gives(
+        world in world(), caller in caller(), now in 0..24_i64, rules in 0..32_u8,
+    ) {
+        let (with, without) = (judge_by(rules, world.input()), judge_of(world.input()));
+        let (ruled, free) = (with.class(&caller), without.class(&caller));
+        for tool in tools() {
+            let facts = with.tool(tool).unwrap();
+            let before = without.standing(&free, ENDPOINT, tool, now).outcome;
+            let verdict = with.standing(&ruled, ENDPOINT, tool, now);
+            let chosen = RULES.iter().enumerate().filter(|(number, _)| rules & 1 << number != 0);
+            let matching: Vec<&Plain> =
+                chosen.map(|(_, rule)| rule).filter(|rule| (rule.matches)(&caller, facts)).collect();
+            let expected = match before {
+                Outcome::Hidden => Outcome::Hidden,
+                _ if matching.iter().any(|rule| rule.list) => Outcome::Hidden,
+                // A scope is asked for only where it would let the call in.
+                Outcome::NeedsScope if !matching.is_empty() => Outcome::Hidden,
+                _ if !matching.is_empty() => Outcome::Refused,
+                unforbidden => unforbidden,
+            };
+            prop_assert_eq!(verdict.outcome, expected, "{} {}: {:#?}", facts.id, rules, verdict);
+            prop_assert!(!verdict.evaluation_error);
+        }
+    }
+
+    #[test]
+    fn with_rules_remembered_is_fresh_and_callable_is_listed(
+        world in world(), callers in vec(caller(), 1..4), rules in 0..32_u8,
+        asked in vec((0..4_usize, 0..9_u32, 0..24_i64), 1..40),
+    ) {
+        let judge = judge_by(rules, world.input());
+        let twin: Vec<_> = callers.iter().map(|caller| judge.class(caller)).collect();
+        let classes: Vec<_> = callers.iter().map(|caller| judge.class(caller)).collect();
+        for (who, tool, now) in asked {
+            let who = who % classes.len();
+            let remembered = judge.standing(&twin[who], ENDPOINT, ToolIndex(tool), now);
+            let fresh = judge.decide_fresh(&classes[who], ENDPOINT, ToolIndex(tool), now);
+            prop_assert_eq!(&*remembered, &fresh);
+            let listed = judge.visible(&twin[who], ENDPOINT, now);
+            prop_assert_eq!(listed.tools.contains(&ToolIndex(tool)), fresh.outcome.is_listed());
+        }
+    }
 }

@@ -97,6 +97,7 @@ impl World {
             tools: self.tools.iter().map(|(id, state)| tool(id, state)).collect(),
             servers: self.servers.iter().map(|(slug, expires_at)| server(slug, *expires_at)).collect(),
             endpoints: self.endpoints.iter().map(|(slug, servers)| endpoint(slug, servers)).collect(),
+            policies: std::sync::Arc::default(),
         }
     }
 

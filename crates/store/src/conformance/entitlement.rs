@@ -14,6 +14,7 @@ use crate::{
     grants::{self, GrantFilter},
     reveals::{self, RevealFilter},
     revocations::{self, Act},
+    rule_sets,
 };
 
 cases![
@@ -30,6 +31,7 @@ cases![
     only_outlived_marks_are_forgotten,
     an_acceptance_is_replaced_and_withdrawn,
     a_definition_is_kept_for_comparison,
+    applied_rule_sets_are_kept_with_their_times,
 ];
 
 fn user(text: &str) -> UserKey {
@@ -354,4 +356,16 @@ async fn a_definition_is_kept_for_comparison(place: Place) {
     assert_eq!(found.as_deref(), Some(definition));
     assert_eq!(acceptances::find_definition(&store, &tool, &digest("b")).await.unwrap(), None);
     assert_eq!(acceptances::find_definition(&store, &other, &digest("a")).await.unwrap(), None);
+}
+
+async fn applied_rule_sets_are_kept_with_their_times(Place { store, .. }: Place) {
+    for (text, at) in [("a", NOW), ("b", NOW + 1), ("a", NOW + 2)] {
+        let mut tx = store.begin().await.unwrap();
+        rule_sets::keep(&mut tx, &digest(text), text, at).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let sets = rule_sets::list(&store).await.unwrap();
+    let kept: Vec<_> = sets.iter().map(|set| (set.rules.as_str(), set.first_applied_at, set.last_applied_at)).collect();
+    assert_eq!(kept, [("a", NOW, NOW + 2), ("b", NOW + 1, NOW + 1)]);
+    assert_eq!(sets[0].digest, digest("a"));
 }

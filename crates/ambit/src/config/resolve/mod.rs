@@ -3,7 +3,7 @@
 //! Each function gives what it could make of its part and reports the rest; the result counts only when nothing was
 //! reported. A value that already broke the rule of its own format is left out here without a second report.
 
-use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path};
+use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path, sync::Arc};
 
 use ambit_egress::{EgressRules, Network};
 use ambit_live::{deployment::Deployment, lock::Lock};
@@ -12,10 +12,11 @@ use ambit_model::{
     ids::{IssuerName, Millis, UserKey},
     secret::SecretRef,
 };
+use ambit_policy::Policies;
 use ambit_store::StoreUrl;
 
 use super::{
-    Overrides, Resolved, TrailSettings, format,
+    Overrides, Resolved, Rules, TrailSettings, format,
     place::Place,
     problem::{Findings, shown},
     quantity, raw, secrets,
@@ -35,6 +36,7 @@ pub(super) struct Resolving<'a> {
     /// The directory that relative paths start from.
     pub(super) base: &'a Path,
     pub(super) now: Millis,
+    pub(super) rules: Rules,
     pub(super) findings: &'a mut Findings,
 }
 
@@ -48,6 +50,13 @@ impl Resolving<'_> {
         let documents = self.networks(&root.key("egress").key("client_documents"), &raw.egress.client_documents);
         let public_url = self.leaf(&root.key("public_url"), format::public_url(&raw.public_url)).unwrap_or_default();
         let data_dir = self.base.join(&raw.data_dir);
+        let policies = self.policies();
+        // A fleet's nodes agree on the rules as well.
+        let digest = if policies.is_empty() {
+            digest
+        } else {
+            Digest::of_parts([digest.0.as_slice(), policies.digest().0.as_slice()])
+        };
         let deployment = Deployment {
             endpoints: self.endpoints(&public_url),
             servers: self.servers(&egress),
@@ -59,6 +68,7 @@ impl Resolving<'_> {
             ceilings: self.ceilings(),
             clients: self.registered_clients(),
             roles: self.roles(),
+            policies,
             operator_may_mint: raw.operator.mint,
             public_url,
             digest,
@@ -79,6 +89,7 @@ impl Resolving<'_> {
                 checkpoint_file: raw.trail.checkpoint_file.as_ref().map(|file| self.base.join(file)),
                 node: raw.trail.node.clone(),
             },
+            rules: super::policies::Place::of(&raw.policies, self.base),
             trusted_proxies: self.networks(&root.key("trusted_proxies"), &raw.trusted_proxies),
             egress,
             client_documents: EgressRules::for_client_documents(documents),
@@ -87,6 +98,21 @@ impl Resolving<'_> {
             overrides: Overrides::default(),
             warnings: Vec::new(),
         }
+    }
+
+    /// The organisation's rules, read and checked as far as no tool is needed for it.
+    fn policies(&mut self) -> Arc<Policies> {
+        if self.rules == Rules::Leave {
+            return Arc::default();
+        }
+        let place = Place::root().key("policies");
+        let read = super::policies::read(&self.raw.policies, self.base);
+        let read = read.map_err(|error| error.to_string()).map(Arc::new);
+        let checked = read.and_then(|policies| match ambit_policy::check(&policies) {
+            Ok(()) => Ok(policies),
+            Err(error) => Err(format!("cannot be used: {error}")),
+        });
+        self.leaf(&place, checked).unwrap_or_default()
     }
 
     fn metrics(&mut self, served: &SocketAddr) -> Option<SocketAddr> {

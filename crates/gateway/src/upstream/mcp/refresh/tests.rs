@@ -50,6 +50,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         ceilings: ClientCeilings::default(),
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
+        policies: Arc::default(),
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }

@@ -1,0 +1,140 @@
+//! `ambit simulate`: the decisions of the trail, made again under other rules or grants. Says what would have been denied or
+//! allowed that was not, whom it concerns, and what cannot be said because a fact was not kept. It changes nothing.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use ambit_live::{Snapshot, catalogue::ServerCatalogue, deployment::Deployment, keys::Keys};
+use ambit_model::ids::Millis;
+use ambit_policy::{Policies, RuleProblem};
+use ambit_trail::{Disk, Reader};
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, DONE, Ended, FINDING, Failure, policy, view};
+use crate::config::{self, Resolved, quantity};
+
+mod again;
+mod findings;
+mod record;
+
+use again::Replay;
+use findings::Findings;
+
+/// How many records are read between two words about progress.
+const STEP: u64 = 200_000;
+
+/// Say what other rules or grants would have changed about real calls.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example: ambit simulate --policies proposed --since 30d\n\nEvery call in this node's trail is decided twice: \
+                  as the present rules and grants decide it, and as the proposed ones would, both at the time of the call."
+)]
+pub struct Simulate {
+    /// A directory of rules in place of the present ones.
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// A file of `[[grants]]` in place of those in the configuration.
+    #[arg(long, value_name = "FILE")]
+    grants: Option<PathBuf>,
+    /// From when on: `30d`, `12h`, or a date.
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    since: String,
+}
+
+impl Simulate {
+    pub(crate) async fn run(self, context: &mut Context<'_>) -> Ended {
+        if self.policies.is_none() && self.grants.is_none() {
+            return Err(Failure::Usage("name what is proposed: `--policies DIR`, `--grants FILE`, or both".into()));
+        }
+        let since = self.since(context.clock.now())?;
+        let present = context.resolved()?;
+        let (proposed, rules) = self.proposed(&present, context)?;
+        let servers = view::catalogues(&present, None, context).await?;
+        let store = view::store_if_any(&present).await?;
+        let now = snapshot(&present, &present.deployment.policies, &servers, (store.as_ref(), since)).await;
+        let then = snapshot(&proposed, &rules, &servers, (store.as_ref(), since)).await;
+        if let Some(store) = store {
+            store.close().await;
+        }
+        let present_snapshot = now?.map_err(|problems| Failure::Refused(told(&problems)))?;
+        let proposed_snapshot = match then? {
+            Ok(snapshot) => snapshot,
+            Err(problems) => {
+                context.print(&json!({ "ok": false, "problems": problems }), &told(&problems))?;
+                return Ok(FINDING);
+            }
+        };
+        let keys = Keys::open(&present.key_dir()).map_err(Failure::because)?;
+        let mut replay = Replay::new(&present_snapshot, &proposed_snapshot, &keys);
+        let findings = read(&present, since, &mut replay, context)?;
+        context.print(&findings.value(since), &findings.in_words(since))?;
+        Ok(DONE)
+    }
+
+    fn since(&self, now: Millis) -> Result<Millis, Failure> {
+        let ago = quantity::duration(&self.since).and_then(|ago| i64::try_from(ago.as_millis()).ok());
+        ago.map(|ago| now.saturating_sub(ago)).or_else(|| quantity::instant(&self.since)).ok_or_else(|| {
+            Failure::Usage(format!("`--since {}` is no time: write `30d`, `12h`, or a date", self.since))
+        })
+    }
+
+    /// The configuration and the rules that are proposed.
+    fn proposed(&self, present: &Resolved, context: &Context<'_>) -> Result<(Resolved, Arc<Policies>), Failure> {
+        let rules = match &self.policies {
+            Some(_) => {
+                policy::read(present, self.policies.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?
+            }
+            None => Arc::clone(&present.deployment.policies),
+        };
+        let resolved = match (&self.grants, &present.file) {
+            (Some(grants), Some(file)) => config::load_with_grants(file, grants, context.clock.now())?,
+            (Some(_), None) => return Err(Failure::Usage("`--grants` needs a configuration file".into())),
+            (None, _) => present.clone(),
+        };
+        Ok((resolved, rules))
+    }
+}
+
+fn told(problems: &[RuleProblem]) -> String {
+    problems.iter().map(RuleProblem::in_full).collect::<Vec<_>>().join("\n\n")
+}
+
+async fn snapshot(
+    resolved: &Resolved,
+    policies: &Arc<Policies>,
+    servers: &[Arc<ServerCatalogue>],
+    (store, since): (Option<&ambit_store::Store>, Millis),
+) -> Result<Result<Snapshot, Vec<RuleProblem>>, Failure> {
+    let deployment = Deployment { policies: Arc::clone(policies), ..resolved.deployment.clone() };
+    let parts = (deployment, resolved.lock.clone(), servers.to_vec());
+    match ambit_live::preview_since(parts, store, since).await {
+        Ok(snapshot) => Ok(Ok(snapshot)),
+        Err(error) => policy::wrong(error).map(Err).map_err(Failure::because),
+    }
+}
+
+/// Makes every decision of the trail again.
+fn read(
+    resolved: &Resolved,
+    since: Millis,
+    replay: &mut Replay<'_>,
+    context: &mut Context<'_>,
+) -> Result<Findings, Failure> {
+    let mut findings = Findings::default();
+    let mut reader = Reader::open_oldest(Arc::new(Disk), &resolved.trail_dir()).map_err(Failure::because)?;
+    let started = Instant::now();
+    let mut records = 0_u64;
+    while let Some(stored) = reader.next().map_err(Failure::because)? {
+        records += 1;
+        if records.is_multiple_of(STEP) {
+            let seconds = started.elapsed().as_secs();
+            context
+                .note(&format!("{records} records read, {} decisions made again, {seconds} s", findings.decisions))?;
+        }
+        if let Some(decision) = record::read(&stored.bytes, since) {
+            let again = replay.decide(&decision);
+            findings.add(stored.leaf, &decision, again);
+        }
+    }
+    Ok(findings)
+}
