@@ -159,7 +159,8 @@ async fn respond(
         (Method::ListTools, _) => {
             let now = gateway.live().clock().now();
             let lists = &gateway.shared.lists;
-            lists.answer((request.id, era), &request.params, (place, entered.caller()), &face, now)
+            let metrics = &gateway.shared.metrics;
+            lists.answer((request.id, era), &request.params, (place, entered.caller()), (&face, metrics), now)
         }
         (Method::Discover, _) => discover::discover(request.id, &face),
         (Method::Initialize, Era::Legacy(version)) => discover::initialize(gateway, &entered, request, version, &face),

@@ -117,7 +117,11 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
     let digest = gateway.live().keys().argument_digest(&canonical);
     let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
     let live = gateway.live();
-    let facts = CallFacts { source: Some(brought.source), ..CallFacts::new(live.clock().now(), &arguments) };
+    let facts = CallFacts {
+        source: Some(brought.source),
+        login: permit.caller().login(),
+        ..CallFacts::new(live.clock().now(), &arguments)
+    };
     let ruled = Arc::new(permit.judge_call(live.keys(), &facts));
     let (era, sending) = (brought.era, Some(sending));
     let guarded =

@@ -24,6 +24,7 @@ use crate::{
     answer::{Note, Reply},
     authorize,
     http::Place,
+    metrics::Metrics,
 };
 
 /// Most bytes of written pages kept.
@@ -79,7 +80,7 @@ impl Lists {
         (id, era): (Id<'_>, Era),
         params: &Params<'_>,
         (place, caller): (&Place, &Caller),
-        server: &reply::Server,
+        (server, metrics): (&reply::Server, &Metrics),
         now: Millis,
     ) -> Reply {
         let after = match params.cursor.as_deref().map(ToolsCursor::decode).transpose() {
@@ -87,6 +88,10 @@ impl Lists {
             Err(bad) => return Reply::error(&bad.to_rpc(), Some(id), "bad_cursor"),
         };
         let list = authorize::visible(place, caller, now);
+        if !list.broken.is_empty() {
+            tracing::error!(policies = ?list.broken, "rules could not be evaluated: what they concern is not listed");
+            metrics.rules_broke(&list.broken);
+        }
         let page = self.page(place, caller, &list, after.as_ref());
         let ttl = self.ttl.min(list.valid_until.saturating_sub(now)).max(0);
         let tools = std::iter::once(page.tools.as_str()).filter(|tools| !tools.is_empty());

@@ -28,6 +28,8 @@ pub(crate) struct Metrics {
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// By server and kind. Servers are declared, and kinds are static words of this program.
     upstream_failures: Mutex<BTreeMap<(ServerSlug, &'static str), u64>>,
+    /// By rule. Rules are declared, and `none` stands for facts.
+    broken_rules: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What the counters stand on, at the moment of asking.
@@ -67,7 +69,12 @@ struct PerMethod {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        Self { methods: Default::default(), refused: Mutex::default(), upstream_failures: Mutex::default() }
+        Self {
+            methods: Default::default(),
+            refused: Mutex::default(),
+            upstream_failures: Mutex::default(),
+            broken_rules: Mutex::default(),
+        }
     }
 
     /// Counts a refusal of nobody in particular.
@@ -82,6 +89,17 @@ impl Metrics {
         let mut failures = self.upstream_failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry((server.clone(), kind)).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// Counts decisions that deny because these rules could not be evaluated.
+    pub(crate) fn rules_broke(&self, rules: &[String]) {
+        let mut broken = self.broken_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a name it was no rule but a fact that the engine refused.
+        let names = if rules.is_empty() { &["none".to_owned()] } else { rules };
+        for rule in names {
+            let count = broken.entry(rule.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
     /// Counts a request whose record was closed.
@@ -156,6 +174,11 @@ impl Metrics {
         for ((server, kind), count) in failures.iter().filter(|((server, _), _)| is_declared(server)) {
             line(format_args!("ambit_upstream_failures_total{{server=\"{server}\",kind=\"{kind}\"}} {count}"));
         }
+        line(format_args!("# HELP ambit_rule_errors_total Decisions that deny because a rule could not be evaluated."));
+        line(format_args!("# TYPE ambit_rule_errors_total counter"));
+        for (rule, count) in self.broken_rules.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            line(format_args!("ambit_rule_errors_total{{rule=\"{rule}\"}} {count}"));
+        }
         for (name, help, value) in [
             (
                 "ambit_trail_writable",
@@ -196,6 +219,8 @@ mod tests {
         metrics.closed(Method::CallTool, &Note::of("cancelled"), took);
         metrics.closed(Method::ListTools, &Note::of("ok"), took);
         metrics.refused("token_absent");
+        metrics.rules_broke(&["night".to_owned()]);
+        metrics.rules_broke(&[]);
         let (api, gone) = (ServerSlug::parse("api").unwrap(), ServerSlug::parse("gone").unwrap());
         for server in [&api, &api, &gone] {
             metrics.upstream_failed(server, "timeout");
@@ -212,6 +237,8 @@ mod tests {
             r#"ambit_request_seconds_bucket{method="tools/call",le="0.001"} 5"#,
             r#"ambit_request_seconds_count{method="tools/call"} 5"#,
             r#"ambit_refused_total{reason="token_absent"} 1"#,
+            r#"ambit_rule_errors_total{rule="night"} 1"#,
+            r#"ambit_rule_errors_total{rule="none"} 1"#,
             r#"ambit_upstream_failures_total{server="api",kind="timeout"} 2"#,
             "ambit_trail_writable 1",
             "ambit_store_reachable 0",

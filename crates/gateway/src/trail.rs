@@ -163,6 +163,11 @@ impl Opened {
 
     /// Notes what was asked for and decided.
     pub(crate) fn judged(&mut self, judged: Judged) {
+        if let Judged::Tool { verdict, .. } = &judged
+            && verdict.evaluation_error
+        {
+            self.gateway.shared.metrics.rules_broke(&verdict.policies);
+        }
         self.draft.judged = Some(judged);
         self.draft.kept_caller = replay::caller(self.gateway.live().keys(), &self.draft.caller);
     }
@@ -176,6 +181,12 @@ impl Opened {
 
     /// Notes what the rules that read the call said.
     pub(crate) fn ruled(&mut self, ruled: &Arc<Ruled>) {
+        let verdict = &ruled.verdict;
+        if verdict.failed {
+            let tool = self.draft.keys().tool;
+            tracing::error!(?tool, policies = ?verdict.policies, "a rule about a call could not be evaluated: refused");
+            self.gateway.shared.metrics.rules_broke(&verdict.policies);
+        }
         self.draft.ruled = Some(Arc::clone(ruled));
     }
 
@@ -410,6 +421,7 @@ impl Draft {
             policies: by_call.map_or(&verdict.policies, |ruled| &ruled.policies).as_slice().into(),
             rules: verdict.rules,
             revision: verdict.revision,
+            failed: by_call.map_or(verdict.evaluation_error, |ruled| ruled.failed),
             reported,
             caller: self.kept_caller.as_deref().map(Into::into),
             call: self.ruled.as_ref().and_then(|ruled| ruled.kept.as_deref()).map(Into::into),

@@ -17,7 +17,7 @@ use ambit_model::{
     ids::{AgentId, ClientId, GroupName, IssuerName, Millis, ToolsetSlug, UserKey},
     revocation::{Dead, Scope},
 };
-use ambit_policy::CallerClass;
+use ambit_policy::{CallerClass, Login};
 use serde_json::Value;
 
 use crate::{
@@ -37,6 +37,8 @@ pub(crate) struct Verified {
     pub(crate) operator: Option<String>,
     /// Outermost first.
     pub(crate) actors: Vec<String>,
+    /// When and how the person proved who they are, where the token says it.
+    pub(crate) login: Option<LoginFacts>,
     /// What revocations are compared with. Never after the moment the token was first seen here.
     pub(crate) issued: Issued,
     pub(crate) expires_at: Millis,
@@ -44,6 +46,14 @@ pub(crate) struct Verified {
     pub(crate) token: Digest,
     /// Every scope whose revocation ends it.
     pub(crate) reach: Vec<Scope>,
+}
+
+/// A login, as a token tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoginFacts {
+    pub(crate) at: Millis,
+    /// Methods of RFC 8176.
+    pub(crate) methods: Vec<String>,
 }
 
 /// The person of a token.
@@ -126,6 +136,11 @@ impl Caller {
 
     pub(crate) fn verified(&self) -> &Arc<Verified> {
         &self.verified
+    }
+
+    /// The login behind its token, for the rules that read it. An agent on its own has none.
+    pub fn login(&self) -> Option<Login<'_>> {
+        self.verified.login.as_ref().map(|login| Login { at: login.at, methods: &login.methods })
     }
 
     /// Everything a standing decision may read.

@@ -16,7 +16,7 @@ use ambit_model::{
 use serde_json::Value;
 
 use crate::{
-    caller::{Groups, UserClaims, Verified},
+    caller::{Groups, LoginFacts, UserClaims, Verified},
     token::record_digest,
     verify::{AudienceRule, Claims, LEEWAY_MS, Rules, TokenFault},
 };
@@ -92,6 +92,7 @@ pub(crate) fn read(
         scopes: scopes(claims, &issuer.scopes)?,
         declined: BTreeSet::new(),
         operator: None,
+        login: login(claims),
         actors: actors.iter().map(|actor| actor.subject.to_owned()).collect(),
         // The issuer's clock may be ahead by as much as is tolerated: earlier by that, it is never after the moment the token
         // was first seen here, and a revocation ends whatever was used before it.
@@ -100,6 +101,14 @@ pub(crate) fn read(
         token: record,
         reach,
     })
+}
+
+/// The login a token tells of (OpenID Connect Core §2). What is not of the type it should be is no word about a login: rules
+/// that ask for one then do not find it.
+fn login(claims: &Claims) -> Option<LoginFacts> {
+    let at = claims.instant("auth_time").ok().flatten()?;
+    let methods = claims.texts("amr").unwrap_or_default().into_iter().map(ToOwned::to_owned).collect();
+    Some(LoginFacts { at, methods })
 }
 
 /// The first of the configured claims that is there.

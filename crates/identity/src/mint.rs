@@ -39,6 +39,8 @@ pub struct TokenRequest {
     pub family: Option<String>,
     /// When the person last proved who they are.
     pub auth_time: Option<Millis>,
+    /// How, in the methods of RFC 8176.
+    pub amr: Vec<String>,
     /// When the authorization was asked for; now, where nothing came before the token.
     pub authorized_at: Millis,
 }
@@ -171,6 +173,7 @@ pub fn mint_for_operator(
         declined: BTreeSet::new(),
         family: None,
         auth_time: None,
+        amr: Vec::new(),
         authorized_at: now_ms,
     };
     sign(signing, endpoint, token, Some(request.operator), request.life_ms, now_ms)
@@ -187,7 +190,7 @@ fn sign(
     let EndpointIssuer::Embedded { issuer } = &endpoint.issuer else {
         return Err(MintError::NotOurs(endpoint.slug.clone()));
     };
-    let TokenRequest { subject, client, toolsets, declined, family, auth_time, authorized_at } = request;
+    let TokenRequest { subject, client, toolsets, declined, family, auth_time, amr, authorized_at } = request;
     let jti = signing.token_id()?;
     let token = AccessToken {
         issuer: issuer.clone(),
@@ -199,6 +202,7 @@ fn sign(
         operator,
         family,
         auth_time,
+        amr,
         authorized_at,
         issued_at: now_ms,
         expires_at: now_ms + life_ms,

@@ -230,6 +230,7 @@ pub fn request() -> TokenRequest {
         declined: toolsets(&["write"]),
         family: Some("f1".into()),
         auth_time: Some(T0 - 5_000),
+        amr: vec!["pwd".into()],
         authorized_at: T0 - 4_000,
     }
 }

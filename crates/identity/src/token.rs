@@ -13,6 +13,7 @@
 //! | `sid` | the token family: one authorization and all its refreshes |
 //! | `iat`, `exp`, `auth_time`, `jti` | |
 //! | `authorized_ms` | when the person asked for the authorization it came of, in milliseconds: what revocations are compared with |
+//! | `amr` | how the person logged in: methods of RFC 8176 |
 //! | `login_ms` | `auth_time`, in milliseconds: the same for what ends logins |
 //!
 //! `iat` is no measure for a revocation. A refresh under way would make a token younger than the revocation that it did not
@@ -35,7 +36,7 @@ use ambit_model::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    caller::{Groups, UserClaims, Verified},
+    caller::{Groups, LoginFacts, UserClaims, Verified},
     signing::Signing,
     verify::{Actor, AudienceRule, Claims, Compact, Rules, TokenFault},
 };
@@ -90,6 +91,8 @@ pub struct AccessToken {
     pub family: Option<String>,
     /// When the person last proved who they are.
     pub auth_time: Option<Millis>,
+    /// How, in the methods of RFC 8176.
+    pub amr: Vec<String>,
     /// When the authorization it came of was asked for. Every refresh keeps it.
     pub authorized_at: Millis,
     /// When it was issued; whole seconds count.
@@ -162,6 +165,9 @@ impl AccessToken {
         if let Some(at) = self.auth_time {
             put("auth_time", at.div_euclid(1000).into());
             put("login_ms", at.into());
+            if !self.amr.is_empty() {
+                put("amr", self.amr.iter().map(String::as_str).collect());
+            }
         }
         put("authorized_ms", self.authorized_at.into());
         put("iat", self.issued_at.div_euclid(1000).into());
@@ -235,6 +241,7 @@ impl AccessToken {
             operator: operator.transpose()?.map(ToOwned::to_owned),
             family: claims.text("sid")?.map(ToOwned::to_owned),
             auth_time: claims.millis("login_ms")?,
+            amr: claims.texts("amr")?.into_iter().map(ToOwned::to_owned).collect(),
             // Never later than it was issued, whatever it says.
             authorized_at: authorized_at.min(claims.issued_at.saturating_add(999)),
             issued_at: claims.issued_at,
@@ -270,6 +277,7 @@ impl AccessToken {
             declined: self.declined,
             actors: operator.iter().cloned().chain(acting).collect(),
             operator,
+            login: self.auth_time.map(|at| LoginFacts { at, methods: self.amr }),
             issued: Issued { at: self.authorized_at, login_at: self.auth_time.unwrap_or(self.authorized_at) },
             expires_at: self.expires_at,
             token: record_digest(&self.issuer, &self.id),

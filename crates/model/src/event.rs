@@ -128,6 +128,9 @@ pub struct Decided<'a> {
     pub rules: Digest,
     /// The revision of the snapshot the decision was made on.
     pub revision: u64,
+    /// The deciding policies could not be evaluated, which denies.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
     /// The rules that would have decided if they were enforced.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub reported: Cow<'a, [String]>,

@@ -1,7 +1,10 @@
 //! What a decision was made of beside what its record says anyway, kept so that it can be made again under other rules. It
 //! stands in the trail sealed: groups, claims and arguments are nobody's business who reads records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,12 +77,43 @@ impl KeptCaller {
     }
 }
 
+/// A fact of a call beside its arguments.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeptFact {
+    /// Where it came from.
+    Source,
+    /// The labels the caller had touched.
+    Touched,
+    /// The login behind the token.
+    Login,
+}
+
+/// When and how a person logged in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeptLogin {
+    /// When.
+    pub at: Millis,
+    /// The methods of RFC 8176, as the issuer names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+}
+
 /// What the rules about a tool read of one call.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct KeptCall {
+    /// The facts that were kept, whether or not there was anything of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub facts: BTreeSet<KeptFact>,
     /// Where it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<std::net::IpAddr>,
+    pub source: Option<IpAddr>,
+    /// The labels the caller had touched.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub touched: BTreeSet<String>,
+    /// The login behind the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<KeptLogin>,
     /// The arguments, as far as a rule read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,

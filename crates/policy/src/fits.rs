@@ -55,12 +55,11 @@ impl<'a> Fitting<'a> {
             matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_))
         };
         let fit = if result.validation_errors().next().is_some() {
-            match key.1.opaque_read(&rule.context, &["arguments"]) {
-                Some(at) => Fit::Opaque(at),
-                None => {
-                    let problems = rules::complaints(&result, std::slice::from_ref(rule), self.rules.policies());
-                    Fit::Wrong(problems.into_iter().map(|problem| about(problem, &name)).collect())
-                }
+            if let Some(at) = key.1.opaque_read(&rule.context, &["arguments"]) {
+                Fit::Opaque(at)
+            } else {
+                let problems = rules::complaints(&result, std::slice::from_ref(rule), self.rules.policies());
+                Fit::Wrong(problems.into_iter().map(|problem| about(problem, &name)).collect())
             }
         } else if result.validation_warnings().any(|warning| !never(warning)) {
             Fit::Wrong(rules::complaints(&result, std::slice::from_ref(rule), self.rules.policies()))

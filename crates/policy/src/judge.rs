@@ -267,8 +267,13 @@ impl Judge {
         }
         let own = self.own(class);
         let mut limits = Limits::new(self, &own, now_ms);
-        let mut list =
-            Visible { tools: Vec::new(), narrowed: Vec::new(), valid_from: Millis::MIN, valid_until: Millis::MAX };
+        let mut list = Visible {
+            tools: Vec::new(),
+            narrowed: Vec::new(),
+            broken: Vec::new(),
+            valid_from: Millis::MIN,
+            valid_until: Millis::MAX,
+        };
         let mut listed_by_shape: HashMap<(usize, usize), bool> = HashMap::new();
         for (tool, shape) in self.reachable(&own.0, endpoint) {
             // The same facts by the same rules.
@@ -278,6 +283,9 @@ impl Judge {
                 let decision = self.decide(&own, endpoint, tool, now_ms);
                 list.valid_from = list.valid_from.max(decision.horizon.since());
                 list.valid_until = list.valid_until.min(decision.horizon.until());
+                if decision.failed {
+                    list.broken.extend(decision.policies);
+                }
                 decision.outcome.is_listed()
             });
             listed_by_shape.insert(shape, listed);
@@ -287,6 +295,8 @@ impl Judge {
                 list.narrowed.extend(narrowing.map(|narrowing| (tool, narrowing)));
             }
         }
+        list.broken.sort_unstable();
+        list.broken.dedup();
         let list = Arc::new(list);
         self.lists.insert(key, Arc::clone(&list));
         list

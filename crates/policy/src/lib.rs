@@ -15,6 +15,7 @@ mod fits;
 mod held;
 mod index;
 mod judge;
+mod never;
 mod organisation;
 mod per_call;
 mod problem;

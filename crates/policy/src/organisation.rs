@@ -167,6 +167,42 @@ fn read(source: &Source<'_>, file: usize, statement: Statement<'_>) -> Result<Ru
             remedy,
         ));
     }
+    let id = annotations(source, statement, &policy)?;
+    let written = Written { file, start: statement.start, length: statement.text.len() };
+    let rule = Rule::of_organisation(policy.new_id(PolicyId::new(id.clone())), written);
+    let complain = |message: &str, remedy: &str| {
+        of_rule(message.to_owned(), remedy).into_iter().map(|problem| problem.of(&id)).collect::<Vec<_>>()
+    };
+    if rule.compares_actions() {
+        return Err(complain(
+            "the conditions read `action`",
+            "say in the head which action is meant: `action in Action::\"call\"`, `action == Action::\"list\"`, or \
+             `action == Action::\"server/tool\"`",
+        ));
+    }
+    if rule.is_per_call() && rule.answers_list() {
+        return Err(complain(
+            "the rule reads `context`, which belongs to one call, and is asked about lists as well",
+            "limit it to calls: `action in Action::\"call\"`",
+        ));
+    }
+    if let Some(never) = rule.never() {
+        let conditions = head(statement.text).end;
+        let found = never.at.as_ref().and_then(|text| {
+            let at = conditions + statement.text.get(conditions..)?.find(text.as_str())?;
+            Some(at..at + text.len())
+        });
+        let at = found.unwrap_or_else(|| head(statement.text));
+        let message = format!("the rule can never match: {}", never.message);
+        let problem =
+            source.problem(statement.start + at.start..statement.start + at.end, message, Some(&never.remedy));
+        return Err(vec![problem.of(&id)]);
+    }
+    Ok(rule)
+}
+
+/// What stands before a rule. Gives its name.
+fn annotations(source: &Source<'_>, statement: Statement<'_>, policy: &Policy) -> Result<String, Vec<RuleProblem>> {
     let id = match policy.annotation("id") {
         Some(id) if is_id(id) => id.to_owned(),
         Some(id) => {
@@ -175,10 +211,10 @@ fn read(source: &Source<'_>, file: usize, statement: Statement<'_>) -> Result<Ru
             return Err(vec![at_annotation(source, statement, "id", message, remedy)]);
         }
         None => {
-            return Err(of_rule(
-                "the rule has no `@id`".to_owned(),
-                "write `@id(\"name\")` before it, so that decisions can name it",
-            ));
+            let (message, word) = ("the rule has no `@id`", head(statement.text));
+            let at = statement.start + word.start..statement.start + word.end;
+            let remedy = "write `@id(\"name\")` before it, so that decisions can name it";
+            return Err(vec![source.problem(at, message, Some(remedy))]);
         }
     };
     if is_platforms(&id) {
@@ -202,25 +238,7 @@ fn read(source: &Source<'_>, file: usize, statement: Statement<'_>) -> Result<Ru
         let remedy = "write `@mode(\"report\")` to record only, or leave it out to enforce";
         return Err(vec![at_annotation(source, statement, "mode", message, remedy).of(&id)]);
     }
-    let written = Written { file, start: statement.start, length: statement.text.len() };
-    let rule = Rule::of_organisation(policy.new_id(PolicyId::new(id.clone())), written);
-    let complain = |message: &str, remedy: &str| {
-        of_rule(message.to_owned(), remedy).into_iter().map(|problem| problem.of(&id)).collect::<Vec<_>>()
-    };
-    if rule.compares_actions() {
-        return Err(complain(
-            "the conditions read `action`",
-            "say in the head which action is meant: `action in Action::\"call\"`, `action == Action::\"list\"`, or \
-             `action == Action::\"server/tool\"`",
-        ));
-    }
-    if rule.is_per_call() && rule.answers_list() {
-        return Err(complain(
-            "the rule reads `context`, which belongs to one call, and is asked about lists as well",
-            "limit it to calls: `action in Action::\"call\"`",
-        ));
-    }
-    Ok(rule)
+    Ok(id)
 }
 
 /// Where the word stands that says what kind of rule it is, after the annotations.
@@ -288,6 +306,16 @@ mod tests {
                 "@id(\"a\") forbid (principal, action, resource) when { resource.effect = \"read\" };",
                 (1, 54),
                 "not a valid operator",
+            ),
+            (
+                "@id(\"a\") forbid (principal, action, resource)\n  when { resource.effect == \"wirte\" };",
+                (2, 29),
+                "can never match: `resource.effect` is never `wirte`",
+            ),
+            (
+                "@id(\"a\") forbid (principal, action in Action::\"call\", resource) when { context.time.hour > 23 };",
+                (1, 85),
+                "can never match: `context.time.hour` is never > 23",
             ),
             ("@id(\"a\") forbid (principal == ?principal, action, resource);", (1, 0), "template"),
             ("@id(\"a\") forbid (principal, action, resource)", (1, 0), "unexpected end"),

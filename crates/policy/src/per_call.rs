@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use ambit_model::{Outcome, ids::Millis, replay::KeptCall};
+use ambit_model::{
+    Outcome,
+    ids::Millis,
+    replay::{KeptCall, KeptFact, KeptLogin},
+};
 use cedar_policy::Request;
 use serde_json::Value;
 
@@ -46,6 +50,13 @@ pub struct Login<'a> {
     pub methods: &'a [String],
 }
 
+/// The facts of a call that are kept beside its arguments: as rules read them, and in words.
+const KEPT: [(&str, KeptFact, &str); 3] = [
+    ("source", KeptFact::Source, "the source address"),
+    ("touched", KeptFact::Touched, "the labels the caller touched"),
+    ("login", KeptFact::Login, "the login"),
+];
+
 static NO_LABELS: BTreeSet<String> = BTreeSet::new();
 
 impl<'a> CallFacts<'a> {
@@ -74,15 +85,14 @@ pub struct CallVerdict {
 }
 
 impl CallVerdict {
-    const ALLOW: Self =
-        Self {
-            outcome: Outcome::Allow,
-            policies: Vec::new(),
-            reported: Vec::new(),
-            reported_approved: Vec::new(),
-            sentence: None,
-            failed: false,
-        };
+    const ALLOW: Self = Self {
+        outcome: Outcome::Allow,
+        policies: Vec::new(),
+        reported: Vec::new(),
+        reported_approved: Vec::new(),
+        sentence: None,
+        failed: false,
+    };
 
     fn failed() -> Self {
         let sentence = "a rule about this call could not be evaluated; tell the people who run this gateway";
@@ -128,15 +138,30 @@ impl Judge {
         }
     }
 
+    /// Whether any rule is asked with every call of a tool.
+    pub fn reads_calls(&self, tool: ToolIndex) -> bool {
+        self.slices().of(tool).is_some_and(|slice| slice.per_call().is_some())
+    }
+
     /// What the rules about a tool read of one call, and nothing else: what a replay of the decision needs. `None` if there
     /// is nothing of it.
     pub fn kept(&self, tool: ToolIndex, facts: &CallFacts<'_>) -> Option<KeptCall> {
         let rules = self.slices().of(tool)?.per_call()?;
-        let source = facts.source.filter(|_| rules.context.touches(&["source"]));
+        let read: BTreeSet<KeptFact> =
+            KEPT.iter().filter(|(name, ..)| rules.context.touches(&[name])).map(|(_, fact, _)| *fact).collect();
+        if read.is_empty() && rules.read.is_empty() {
+            return None;
+        }
         let kind = rules.arguments.as_ref().filter(|_| !rules.read.is_empty());
-        let arguments = kind.map(|kind| kind.kept(facts.arguments));
-        let kept = || KeptCall { source, arguments, read: rules.read.clone() };
-        (source.is_some() || !rules.read.is_empty()).then(kept)
+        let login = facts.login.filter(|_| read.contains(&KeptFact::Login));
+        Some(KeptCall {
+            source: facts.source.filter(|_| read.contains(&KeptFact::Source)),
+            touched: if read.contains(&KeptFact::Touched) { facts.touched.clone() } else { BTreeSet::new() },
+            login: login.map(|login| KeptLogin { at: login.at, methods: login.methods.to_vec() }),
+            arguments: kind.map(|kind| kind.kept(facts.arguments)),
+            read: rules.read.clone(),
+            facts: read,
+        })
     }
 
     /// What rules about a tool read of a call that was not kept: the first of it, in words.
@@ -149,17 +174,9 @@ impl Judge {
         if rules.read.iter().any(|end| !read.iter().any(|kept| covers(end, kept))) {
             return Some("an argument");
         }
-        let reads = |name| rules.context.touches(&[name]);
-        if reads("source") && kept.and_then(|kept| kept.source).is_none() {
-            return Some("the source address");
-        }
-        if reads("touched") {
-            return Some("the labels the caller touched");
-        }
-        if reads("login") {
-            return Some("the login");
-        }
-        None
+        let is_kept = |fact| kept.is_some_and(|kept| kept.facts.contains(fact));
+        let lost = KEPT.iter().find(|(name, fact, _)| rules.context.touches(&[name]) && !is_kept(fact));
+        lost.map(|(.., words)| *words)
     }
 
     fn held_to(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     facts::{ServerFacts, ToolFacts},
+    never::{self, Never},
     organisation::Written,
     reads::{Reads, path_of},
 };
@@ -29,6 +30,8 @@ pub(crate) struct Rule {
     compares_actions: bool,
     compares_tools: bool,
     requirements: Vec<Requirement>,
+    /// Why it can be seen to match never.
+    never: Option<Never>,
 }
 
 /// The questions a rule answers.
@@ -68,6 +71,7 @@ impl Rule {
             compares_actions: !reads("action").is_empty(),
             compares_tools: names || json.as_ref().is_none_or(|json| json.to_string().contains(r#""type":"Tool""#)),
             requirements: known.map_or_else(Vec::new, requirements),
+            never: known.and_then(never::seen_in),
             as_written: policy.clone(),
             written: None,
             principal,
@@ -119,6 +123,11 @@ impl Rule {
     /// Whether its conditions read the action.
     pub(crate) fn compares_actions(&self) -> bool {
         self.compares_actions
+    }
+
+    /// Why it can be seen to match never.
+    pub(crate) fn never(&self) -> Option<&Never> {
+        self.never.as_ref()
     }
 
     /// Whether it is asked about lists.
@@ -181,12 +190,12 @@ fn asked(policy: &Policy) -> Asked {
         ActionConstraint::In(actions) => actions,
         ActionConstraint::Eq(action) => vec![action],
     };
-    let names: BTreeSet<String> = named.iter().map(|action| action.id().unescaped().to_owned()).collect();
-    let list = names.contains("list");
-    if names.contains("call") {
+    let actions: BTreeSet<String> = named.iter().map(|action| action.id().unescaped().to_owned()).collect();
+    let list = actions.contains("list");
+    if actions.contains("call") {
         return Asked { list, call: Calls::All };
     }
-    Asked { list, call: Calls::Of(names.into_iter().filter(|name| name != "list").collect()) }
+    Asked { list, call: Calls::Of(actions.into_iter().filter(|action| action != "list").collect()) }
 }
 
 fn is_tool(named: &EntityUid, tool: &ToolFacts) -> bool {

@@ -124,7 +124,7 @@ impl Rules {
         }
         let digest = Digest::of_parts(parts);
         let names_tools = all.iter().any(|rule| !rule.is_per_call() && rule.names_a_tool());
-        Ok(Self { all, schemas, digest, names_tools, policies })
+        Ok(Self { all, policies, schemas, digest, names_tools })
     }
 
     /// Every rule.
@@ -190,8 +190,8 @@ pub(crate) fn complaints(result: &ValidationResult, rules: &[Rule], policies: &P
         let written = by_id.get(id)?.written?;
         let mut problem = policies.source(written.file)?.complaint(written.start, written.length, complaint);
         let prefix = format!("for policy `{id}`, ");
-        if let Some(short) = problem.message.strip_prefix(&prefix) {
-            problem.message = short.to_owned();
+        if let Some(short) = problem.message.strip_prefix(&prefix).map(ToOwned::to_owned) {
+            problem.message = short;
         }
         Some(problem.of(id))
     };

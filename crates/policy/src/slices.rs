@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use cedar_policy::{Authorizer, Entities, PolicySet, Request};
+use cedar_policy::{Authorizer, Entities, PolicyId, PolicySet, Request, Response};
 
 use crate::{
     facts::ToolFacts,
@@ -87,7 +87,13 @@ struct Concern {
 
 impl Slices {
     pub(crate) fn build(rules: &Rules, index: &Index, strictness: Strictness) -> Result<Self, RulesError> {
-        let mut cutter = Cutter { rules, fitting: Fitting::new(rules), wrong: Vec::new(), asked: HashMap::new() };
+        let mut cutter = Cutter {
+            rules,
+            fitting: Fitting::new(rules),
+            wrong: Vec::new(),
+            asked: HashMap::new(),
+            concerning: BTreeSet::new(),
+        };
         let mut shared: HashMap<Concern, Arc<Slice>> = HashMap::new();
         let mut of_tool = Vec::with_capacity(index.tools.len());
         for entry in &index.tools {
@@ -128,6 +134,8 @@ struct Cutter<'a> {
     wrong: Vec<RuleProblem>,
     /// Whether a rule that reads arguments can match a call of any tool, by its number.
     asked: HashMap<usize, bool>,
+    /// The rules that concern some tool, by their numbers.
+    concerning: BTreeSet<usize>,
 }
 
 impl Cutter<'_> {
@@ -141,6 +149,7 @@ impl Cutter<'_> {
             }
             None => (0..all.len()).collect(),
         };
+        self.concerning.extend(&concerned);
         let mut concern = Concern {
             rules: Vec::with_capacity(concerned.len()),
             named: Vec::new(),
@@ -196,6 +205,12 @@ impl Cutter<'_> {
         let there: BTreeSet<String> = index.tools.iter().map(|entry| entry.facts.id.to_string()).collect();
         let mut findings = Vec::new();
         for (number, rule) in self.rules.all().iter().enumerate() {
+            let names_missing = rule.named_tools().any(|named| !there.contains(named));
+            if rule.written.is_some() && !there.is_empty() && !names_missing && !self.concerning.contains(&number) {
+                let message = "the rule can never match: there is no tool it concerns";
+                let remedy = "check what it says of the tool and its server with `ambit tools --json`";
+                findings.extend(self.rules.problem(rule, message, remedy));
+            }
             for missing in rule.named_tools().filter(|named| !there.contains(*named)) {
                 let message = format!("there is no tool `{missing}`");
                 let remedy = "check the name with `ambit tools`, or whether its server is reachable";
@@ -316,8 +331,11 @@ impl RuleSet {
     /// Judges one request over its slice of entities.
     pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Ruling {
         let response = self.authorizer.is_authorized(request, &self.policies, entities);
-        let failed = response.diagnostics().errors().next().is_some();
-        let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        let broken: Vec<String> = broken(&response).map(ToString::to_string).collect();
+        let failed = !broken.is_empty();
+        // What could not be evaluated is what decided.
+        let mut policies =
+            if failed { broken } else { response.diagnostics().reason().map(ToString::to_string).collect() };
         policies.sort_unstable();
         // An error makes its own policy not apply, which is fail-open for a `forbid`: so it denies outright.
         let allowed = !failed && response.decision() == cedar_policy::Decision::Allow;
@@ -327,14 +345,19 @@ impl RuleSet {
     /// The rules that would decide: those that match, and those that cannot be evaluated, which would deny as well.
     pub(crate) fn would_decide(&self, request: &Request, entities: &Entities) -> Vec<String> {
         let response = self.authorizer.is_authorized(request, &self.policies, entities);
-        let failed =
-            response.diagnostics().errors().map(|cedar_policy::AuthorizationError::PolicyEvaluationError(error)| {
-                format!("{} (cannot be evaluated)", error.policy_id())
-            });
+        let failed = broken(&response).map(|rule| format!("{rule} (cannot be evaluated)"));
         let mut would: Vec<String> = response.diagnostics().reason().map(ToString::to_string).chain(failed).collect();
         would.sort_unstable();
         would
     }
+}
+
+/// The rules that could not be evaluated.
+fn broken(response: &Response) -> impl Iterator<Item = &PolicyId> {
+    response
+        .diagnostics()
+        .errors()
+        .map(|cedar_policy::AuthorizationError::PolicyEvaluationError(error)| error.policy_id())
 }
 
 /// Every tool that is hidden because a rule cannot be asked about it.

@@ -123,8 +123,11 @@ fn an_evaluation_error_denies_and_says_so() {
     let verdict = judge.standing(&judge.class(&alice()), endpoint, tool, 0);
     assert_eq!(verdict.outcome, Outcome::Hidden);
     assert!(verdict.evaluation_error);
-    assert_eq!(verdict.reasons, ["evaluation error"]);
-    assert!(judge.visible(&judge.class(&alice()), endpoint, 0).tools.is_empty());
+    assert_eq!(verdict.reasons, ["evaluation error", "rule `broken` could not be evaluated"]);
+    assert_eq!(verdict.policies, ["broken"]);
+    let listed = judge.visible(&judge.class(&alice()), endpoint, 0);
+    assert!(listed.tools.is_empty());
+    assert_eq!(listed.broken, ["broken"]);
 }
 
 #[test]

@@ -145,7 +145,7 @@ impl ArgumentType {
                 for (name, (kind, required)) in &record.members {
                     match given.get(name) {
                         Some(value) => {
-                            members.push((name.clone(), kind.value_at(value, opaque, &format!("{at}/{name}"))?))
+                            members.push((name.clone(), kind.value_at(value, opaque, &format!("{at}/{name}"))?));
                         }
                         None if *required => return Err(Unjudgeable { at: format!("{at}/{name}") }),
                         None => {}

@@ -53,6 +53,8 @@ pub struct Visible {
     pub tools: Vec<ToolIndex>,
     /// Those whose arguments the grants limit, in the same order.
     pub narrowed: Vec<(ToolIndex, Arc<Narrowing>)>,
+    /// The ids of rules that could not be evaluated, sorted: what they concern is not listed, and somebody has to look.
+    pub broken: Vec<String>,
     /// The first instant at which the list holds.
     pub valid_from: Millis,
     /// The first instant at which it has to be made anew.

@@ -58,6 +58,9 @@ pub(crate) fn reasons(case: &Case<'_>) -> Vec<String> {
     let mut reasons = Vec::new();
     if case.decision.failed {
         reasons.push(EVALUATION_ERROR.to_owned());
+        let broken = case.decision.policies.iter().map(|rule| format!("rule `{rule}` could not be evaluated"));
+        reasons.extend(broken);
+        return reasons;
     }
     match case.decision.outcome {
         Outcome::Allow => held(case, &mut reasons),

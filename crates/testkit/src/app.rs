@@ -273,6 +273,7 @@ impl TestApp {
             declined: BTreeSet::new(),
             family: None,
             auth_time: Some(now),
+            amr: vec!["pwd".to_owned()],
             authorized_at: now,
         };
         Ok(mint(&self.signing, &view.endpoint, request, now)?.token)

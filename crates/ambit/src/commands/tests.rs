@@ -202,7 +202,10 @@ async fn explain_says_outcome_policies_and_reasons() {
     let desk = Desk::new(CONFIG);
     desk.done("tools accept shop").await;
     let allowed = desk.done("explain --as alice --tool shop/get-order --json").await.json();
-    assert_eq!(allowed.as_object().unwrap().keys().collect::<Vec<_>>(), ["outcome", "policies", "reasons", "reported", "what_would_change"]);
+    assert_eq!(
+        allowed.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["outcome", "policies", "reasons", "reported", "what_would_change"]
+    );
     assert_eq!(allowed["outcome"], "allow");
     assert!(allowed["reasons"][0].as_str().unwrap().contains("group staff"), "{allowed}");
 

@@ -192,7 +192,8 @@ pub fn load_with(path: &Path, now: Millis, rules: Rules) -> Result<Resolved, Con
 pub fn load_with_grants(path: &Path, grants: &Path, now: Millis) -> Result<Resolved, ConfigErrors> {
     let table = |path: &Path| -> Result<toml::Table, ConfigErrors> {
         let text = read(path, "name a file of `[[grants]]`")?;
-        toml::from_str(&text).map_err(|error| ConfigErrors::of_file(path, format!("this is not TOML: {}", error.message())))
+        toml::from_str(&text)
+            .map_err(|error| ConfigErrors::of_file(path, format!("this is not TOML: {}", error.message())))
     };
     let mut whole = table(path)?;
     let mut other = table(grants)?;

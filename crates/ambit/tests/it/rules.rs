@@ -4,7 +4,7 @@
 use std::fs;
 
 use ambit::operator::{Act, socket::Answer};
-use ambit_testkit::app::{Era, Given, TestApp};
+use ambit_testkit::app::{Era, Given, TestApp, dated};
 use serde_json::{Value, json};
 
 use crate::world;
@@ -102,6 +102,104 @@ async fn a_rule_about_the_call_is_asked_with_every_call_and_named_in_the_trail()
     assert_eq!(refused[0]["decision"]["policies"], json!(["not-seven"]), "{:?}", refused[0]);
     assert!(decided("allow").iter().any(|event| event["decision"]["reported"] == json!(["far"])), "{events:?}");
     assert!(!serde_json::to_string(&events).unwrap().contains("\"7\""), "no argument stands in the trail plainly");
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_evaluated_denies_and_alerts() {
+    let (app, api) = world::start().await;
+    let alice = world::person(&app, "alice", "c");
+    // Integers end: beyond the largest there is no value, and a rule without a value decides nothing by itself.
+    write(
+        &app,
+        "policies",
+        r#"@id("standing") forbid (principal, action, resource)
+           when { resource.name == "things/get-thing" && 9223372036854775807 + 1 == 0 };
+           @id("per-call") forbid (principal, action == Action::"things/list-things", resource)
+           when { context.arguments has limit && context.arguments.limit * 9223372036854775807 == 7 };
+           @id("tried") @mode("report") forbid (principal, action, resource)
+           when { resource.name == "things/create-thing" && 9223372036854775807 + 1 == 0 };"#,
+    );
+    reload(&app).await.unwrap();
+    let before = app.gateway().metrics();
+    assert!(!before.contains("ambit_rule_errors_total{"), "{before}");
+    // Nobody sees what a broken rule is about; the others go on.
+    assert_eq!(alice.list().await.unwrap(), ["create-thing", "list-things"]);
+    let hidden = alice.call("get-thing", json!({"id": "1"})).await.unwrap();
+    assert_eq!(hidden.json()["error"]["code"], -32602, "{}", hidden.text());
+    let fine = alice.call("list-things", json!({})).await.unwrap();
+    assert!(world::is_fine(&fine), "{}", fine.text());
+    let refused = alice.call("list-things", json!({"limit": 2})).await.unwrap();
+    assert_eq!(refused.json()["result"]["isError"], true, "{}", refused.text());
+    assert!(refused.text().contains("a rule about this call could not be evaluated"), "{}", refused.text());
+    // What is only recorded breaks nothing.
+    let made = alice.call("create-thing", json!({"name": "x"})).await.unwrap();
+    assert!(world::is_fine(&made), "{}", made.text());
+    assert_eq!(api.seen().len(), 2, "{:?}", api.seen());
+
+    let events = app.events().unwrap();
+    let decision = |tool: &str, outcome: &str| {
+        let of = |event: &&Value| event["target"]["tool"] == tool && event["decision"]["outcome"] == outcome;
+        events.iter().find(of).unwrap_or_else(|| panic!("no {outcome} of {tool}: {events:#?}"))["decision"].clone()
+    };
+    for (tool, outcome, rule) in [("get-thing", "hidden", "standing"), ("list-things", "refused", "per-call")] {
+        let decided = decision(tool, outcome);
+        assert_eq!((&decided["failed"], &decided["policies"]), (&json!(true), &json!([rule])), "{decided}");
+    }
+    let recorded = decision("create-thing", "allow");
+    assert_eq!(recorded["reported"], json!(["tried (cannot be evaluated)"]), "{recorded}");
+    assert!(recorded.get("failed").is_none(), "{recorded}");
+    let metrics = app.gateway().metrics();
+    // Once for the list, once for the call.
+    for line in [r#"ambit_rule_errors_total{rule="standing"} 2"#, r#"ambit_rule_errors_total{rule="per-call"} 1"#] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    app.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn rules_read_the_login_the_address_and_the_client_of_a_real_call() {
+    let (app, api) = world::start().await;
+    let alice = world::person(&app, "alice", "c");
+    let rules = |login: &str, source: &str, client: &str| {
+        format!(
+            r#"@id("login") forbid (principal, action in Action::"call", resource)
+               unless {{ context has login && context.login.age_seconds < 300 && context.login.methods.contains("{login}") }};
+               @id("source") forbid (principal, action in Action::"call", resource)
+               unless {{ context has source && context.source.isInRange(ip("{source}")) }};
+               @id("client") forbid (principal, action in Action::"call", resource)
+               unless {{ principal.client.id == "{client}" }};"#
+        )
+    };
+    for (login, source, client, deciding) in [
+        ("pwd", "127.0.0.0/8", "c", None),
+        ("otp", "127.0.0.0/8", "c", Some(json!(["login"]))),
+        ("pwd", "10.0.0.0/8", "c", Some(json!(["source"]))),
+        ("pwd", "127.0.0.0/8", "other", Some(json!(["client"]))),
+    ] {
+        write(&app, "policies", &rules(login, source, client));
+        reload(&app).await.unwrap();
+        let answer = alice.call("get-thing", json!({"id": "1"})).await.unwrap();
+        assert_eq!(world::is_fine(&answer), deciding.is_none(), "{deciding:?}: {}", answer.text());
+        if let Some(deciding) = deciding {
+            let events = app.events().unwrap();
+            let last = events.iter().rfind(|event| event["decision"]["outcome"] == "refused").unwrap();
+            assert_eq!(last["decision"]["policies"], deciding);
+        }
+    }
+    assert_eq!(api.seen(), ["GET /things/1"]);
+    // What the rules read is kept, so other rules about it can be tried on these calls.
+    let proposed = app.directory().path().join("proposed").display().to_string();
+    write(&app, "proposed", &rules("otp", "127.0.0.0/8", "c"));
+    let said = world::ambit(&app, &["simulate", "--since", "1d", "--json", "--policies", &proposed]).await;
+    let found: Value = serde_json::from_str(&said).unwrap();
+    // The last was refused before anything of the call was looked at.
+    assert_eq!(
+        (&found["decisions"], &found["undecided"]["the source address"]["count"]),
+        (&json!(4), &json!(1)),
+        "{found}"
+    );
+    assert_eq!(found["undecided"].as_object().unwrap().len(), 1, "{found}");
     app.stop().await.unwrap();
 }
 
@@ -204,7 +302,7 @@ async fn what_other_rules_and_grants_would_have_changed_is_said_of_real_calls() 
     // Other grants: bob may make things, alice may not.
     let grants = app.directory().path().join("grants.toml");
     let text = "[[grants]]\ngroup = \"readers\"\ntoolset = \"things-edit\"\nreason = \"r\"\nexpires = 2099-01-01\n";
-    fs::write(&grants, text).unwrap();
+    fs::write(&grants, dated(text, app.live().clock().now())).unwrap();
     let found = simulate(&["--grants", grants.to_str().unwrap()]).await;
     assert_eq!(found["newly_allowed"]["changes"][0]["tool"], "things/create-thing", "{found}");
     assert_eq!(found["newly_allowed"]["count"], 1, "{found}");

@@ -308,6 +308,7 @@ impl Room {
             declined: BTreeSet::new(),
             family: Some(family.to_owned()),
             auth_time: None,
+            amr: Vec::new(),
             authorized_at: self.clock.now(),
         };
         mint(&self.signing, &deployment.endpoints[endpoint], request, self.clock.now()).unwrap().token

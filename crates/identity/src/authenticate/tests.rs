@@ -408,6 +408,7 @@ async fn an_independent_library_verifies_what_is_minted_with_what_is_published()
     let claims = jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap().claims;
     assert_eq!(claims["sub"], "local:alice");
     assert_eq!((claims["sid"].as_str(), claims["auth_time"].as_i64()), (Some("f1"), Some(T0 / 1000 - 5)));
+    assert_eq!(claims["amr"], serde_json::json!(["pwd"]));
     assert!(claims.get("groups").is_none());
 }
 

@@ -38,6 +38,26 @@ async fn a_foreign_token_becomes_the_caller_its_issuer_vouches_for() {
 }
 
 #[tokio::test]
+async fn the_login_a_foreign_token_tells_of_is_told_to_rules_and_what_is_none_is_not() {
+    let foreign = Foreign::start().await;
+    let second = T0 / 1000;
+    for (changes, expected) in [
+        (json!({}), None),
+        (json!({ "auth_time": second - 90, "amr": ["pwd", "otp"] }), Some((T0 - 90_000, vec!["pwd", "otp"]))),
+        (json!({ "auth_time": second - 90 }), Some((T0 - 90_000, vec![]))),
+        (json!({ "auth_time": second, "amr": "otp" }), Some((T0, vec![]))),
+        (json!({ "auth_time": second, "amr": ["otp", 7] }), Some((T0, vec![]))),
+        (json!({ "auth_time": "now", "amr": ["otp"] }), None),
+        (json!({ "amr": ["otp"] }), None),
+    ] {
+        let caller = foreign.present(changes.clone()).await.unwrap();
+        let told = caller.login().map(|login| (login.at, login.methods.to_vec()));
+        let expected = expected.map(|(at, methods)| (at, methods.into_iter().map(String::from).collect()));
+        assert_eq!(told, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
 async fn every_claim_of_a_foreign_token_is_checked() {
     let foreign = Foreign::start().await;
     let second = T0 / 1000;

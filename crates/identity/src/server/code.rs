@@ -41,6 +41,9 @@ pub(crate) struct Details {
     pub(crate) refreshes: bool,
     pub(crate) registered_redirect: String,
     pub(crate) metadata_digest: Digest,
+    /// How the person logged in. Absent in what an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) amr: Vec<String>,
 }
 
 impl Details {
@@ -86,6 +89,7 @@ pub(crate) async fn issue(
             refreshes: pending.refreshes,
             registered_redirect: pending.registered_redirect.clone(),
             metadata_digest: pending.metadata_digest,
+            amr: session.amr.clone(),
         },
     };
     let text = server.secret_text()?;

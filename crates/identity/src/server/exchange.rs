@@ -143,6 +143,7 @@ fn access_token(
         declined: details.declined(&consented),
         family: Some(family.id.clone()),
         auth_time: Some(family.auth_time),
+        amr: details.amr.clone(),
         authorized_at: family.created_at,
     };
     mint(&server.signing, &place.endpoint, request, now).map_err(|error| {

@@ -125,6 +125,10 @@ impl Object {
             object.texts("policies", &decision.policies);
             object.digest("rules", decision.rules);
             object.number("revision", decision.revision);
+            if decision.failed {
+                object.name("failed");
+                object.out.push_str("true");
+            }
             if !decision.reported.is_empty() {
                 object.texts("reported", &decision.reported);
             }
@@ -234,7 +238,7 @@ mod tests {
             (credential, trace) in (option::of(text()), option::of(text())),
             (request, at, revision) in (any::<u128>(), any::<i64>(), any::<u64>()),
             (policies, reported) in (proptest::collection::vec(text(), 0..3), proptest::collection::vec(text(), 0..2)),
-            kept in option::of(text()),
+            (kept, failed) in (option::of(text()), any::<bool>()),
             effect in proptest::sample::select(&Effect::ALL),
         ) {
             let [endpoint, protocol, method, server, tool, ..] = &texts;
@@ -244,7 +248,7 @@ mod tests {
                 target: Target { server, tool, definition, effect },
                 arguments,
                 decision: Decided {
-                    outcome: Outcome::Allow, policies: policies.clone().into(), rules, revision, reported: reported.into(),
+                    outcome: Outcome::Allow, policies: policies.clone().into(), rules, revision, failed, reported: reported.into(),
                     caller: kept.as_deref().map(Into::into), call: kept.as_deref().map(Into::into),
                 },
                 credential: credential.as_deref(), trace: trace.as_deref(),
@@ -268,8 +272,8 @@ mod tests {
             let [definition, rules] = digests;
             let target = Target { server: "s", tool: "t", definition, effect: Effect::Write };
             let decision = Decided {
-                outcome, policies: Vec::new().into(), rules, revision: 7, reported: Vec::new().into(), caller: None,
-                call: None,
+                outcome, policies: Vec::new().into(), rules, revision: 7, failed: false, reported: Vec::new().into(),
+                caller: None, call: None,
             };
             let event = Event::Outcome(OutcomeEvent {
                 v: 1, request: RequestId(request), at, endpoint, protocol: Some(protocol), method: Some(method), who,

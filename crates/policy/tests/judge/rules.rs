@@ -124,9 +124,9 @@ fn a_rule_about_an_argument_refuses_the_calls_it_is_about() {
     assert_eq!(
         kept,
         Some(KeptCall {
-            source: None,
             arguments: Some(json!({"environment": "staging"})),
-            read: vec!["/environment".to_owned()]
+            read: vec!["/environment".to_owned()],
+            ..KeptCall::default()
         })
     );
     assert_eq!((judge.missing(tool, kept.as_ref()), judge.missing(tool, None)), (None, Some("an argument")));

@@ -93,6 +93,7 @@ impl Call {
                 policies: [].as_slice().into(),
                 rules: Digest::of(b"rules"),
                 revision: 3,
+                failed: false,
                 reported: [].as_slice().into(),
                 caller: None,
                 call: None,

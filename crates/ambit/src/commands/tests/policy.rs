@@ -14,7 +14,7 @@ when { context.arguments.id > 1000 } unless { context.approved };
 when { principal has user && principal.user.groups.contains("staff") };
 "#;
 
-const CASES: &str = r#"
+const CASES: &str = r"
 cases:
   - name: by day it is read
     as: alice
@@ -22,7 +22,7 @@ cases:
     arguments: { id: 7 }
     context: { at: 2026-12-24T12:00:00Z }
     expect: allow
-    by: []
+    by: [entitled]
     reported: [watch]
   - name: at night it is not
     as: alice
@@ -66,7 +66,7 @@ cases:
     context: { at: 2026-12-24T12:00:00Z }
     expect: needs-approval
     by: [guard.destructive-needs-approval]
-"#;
+";
 
 async fn desk(rules: &str) -> Desk {
     let desk = Desk::new(CONFIG);
@@ -95,7 +95,7 @@ async fn a_case_that_fails_says_what_came_instead_and_why() {
     let tested = desk.run("policy test").await;
     assert_eq!(tested.code, 1);
     assert!(tested.out.contains("a.yaml: at night it is not\n  expected refused, got allow"), "{}", tested.out);
-    assert!(tested.out.contains("expected it decided by `night`, it was none"), "{}", tested.out);
+    assert!(tested.out.contains("expected it decided by `night`, it was `entitled`"), "{}", tested.out);
     assert!(tested.out.ends_with("7 cases: 6 passed, 1 failed\n"), "{}", tested.out);
 }
 
@@ -112,6 +112,14 @@ async fn what_is_wrong_is_shown_at_its_place() {
             "(in a call of `shop/",
         ),
         ("@id(\"a\") forbid (principal, action == Action::\"shop/gone\", resource);", "there is no tool `shop/gone`"),
+        (
+            "@id(\"a\") forbid (principal, action, resource)\nwhen { resource.effect == \"delete\" };",
+            "policies/a.cedar:2:27: the rule can never match: `resource.effect` is never `delete`",
+        ),
+        (
+            "@id(\"a\") forbid (principal, action, resource)\nwhen { resource.server.slug == \"shopp\" };",
+            "policies/a.cedar:1:1: the rule can never match: there is no tool it concerns",
+        ),
         (
             "@id(\"a\") forbid (principal, action in Action::\"call\", resource)\nwhen { context.arguments has colour };",
             "the rule can never match",
@@ -130,6 +138,22 @@ async fn what_is_wrong_is_shown_at_its_place() {
     assert_eq!(refused.code, 2, "{} {}", refused.out, refused.err);
     assert!(refused.err.contains("policies/a.cedar:1:1"), "{}", refused.err);
     assert_eq!(desk.run("policy check nowhere").await.code, 2);
+}
+
+/// The guide shows a first rule, and what is said to it.
+#[tokio::test]
+async fn the_first_rule_of_the_guide_is_told_what_the_guide_says() {
+    let guide = include_str!("../../../../../docs/policies.md");
+    let mut blocks = guide.split("```").skip(1).step_by(2);
+    let rule = blocks.find_map(|block| block.strip_prefix("cedar\n")).unwrap();
+    let answer = blocks.next().unwrap().trim().replace("policies/freeze.cedar", "policies/a.cedar");
+    let checked = desk(rule).await.run("policy check").await;
+    assert_eq!(checked.code, 1);
+    assert!(checked.out.contains(&answer), "{}", checked.out);
+    let corrected = rule.replace("context.time.date >= \"2026-12-20\"", "context.now >= datetime(\"2026-12-20\")");
+    assert_ne!(corrected, rule);
+    let checked = desk(&corrected).await.run("policy check").await;
+    assert!(!checked.out.contains("unexpected type"), "{}", checked.out);
 }
 
 #[tokio::test]
