@@ -75,7 +75,7 @@ fn read(grant: &Grant) -> Option<Vec<(ToolPattern, Constraint)>> {
     grant.constraints.iter().map(|(pattern, fragment)| Some((pattern.clone(), constraint(fragment)?))).collect()
 }
 
-/// What is left of the arguments of a tool, known by its digest.
+/// What is left of the arguments of a tool, known by its name.
 #[derive(Debug)]
 pub(crate) struct Within {
     allowed: Arc<Allowed>,
@@ -114,8 +114,14 @@ fn within(
     if allowed.is_anything() {
         return Ok(None);
     }
-    let digest = allowed.digest();
+    let digest = name(&allowed);
     Ok(Some(Arc::new(Within { allowed: Arc::new(allowed), digest })))
+}
+
+/// What tells one limit from another: what it allows, and by whose grants. What is told about it names them.
+fn name(allowed: &Allowed) -> Digest {
+    let (canonical, origins) = (allowed.canonical(), allowed.origins());
+    Digest::of_parts(std::iter::once(canonical.as_bytes()).chain(origins.into_iter().map(str::as_bytes)))
 }
 
 /// Tools narrowed before, by what is allowed of them.

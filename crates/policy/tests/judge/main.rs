@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod any_rules;
 mod cases;
 mod constraining;
 mod matrix;

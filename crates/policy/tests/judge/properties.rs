@@ -85,7 +85,7 @@ fn reveal() -> impl Strategy<Value = RevealSpec> {
         })
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub fn world() -> impl Strategy<Value = World> {
     let toolsets = vec(names(&SELECTORS, 4), 5);
     let tools = vec(select(&STATES[..]), TOOLS.len());
     let ceiling = prop_oneof![3 => Just(vec!["*".to_owned()]), 1 => names(&TOOLSETS, 4)];
@@ -113,7 +113,7 @@ fn world() -> impl Strategy<Value = World> {
         })
 }
 
-fn caller() -> impl Strategy<Value = CallerFacts> {
+pub fn caller() -> impl Strategy<Value = CallerFacts> {
     let principal = prop_oneof![
         4 => Just((Some("alice"), None)),
         1 => Just((Some("bob"), None)),
@@ -153,14 +153,14 @@ fn caller() -> impl Strategy<Value = CallerFacts> {
 }
 
 /// Rules are read once for all properties.
-fn judge_of(input: JudgeInput) -> Judge {
+pub fn judge_of(input: JudgeInput) -> Judge {
     static FIRST: LazyLock<Judge> = LazyLock::new(|| Judge::build(JudgeInput::default()).unwrap());
     FIRST.successor(input).unwrap()
 }
 
-const ENDPOINT: EndpointIndex = EndpointIndex(0);
+pub const ENDPOINT: EndpointIndex = EndpointIndex(0);
 
-fn tools() -> impl Iterator<Item = ToolIndex> {
+pub fn tools() -> impl Iterator<Item = ToolIndex> {
     (0..9).map(ToolIndex)
 }
 
