@@ -1,12 +1,11 @@
 //! `ambit simulate`: the decisions of the trail, made again under other rules or grants. Says what would have been denied or
 //! allowed that was not, whom it concerns, and what cannot be said because a fact was not kept. It changes nothing.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc};
 
 use ambit_live::{Snapshot, catalogue::ServerCatalogue, deployment::Deployment, keys::Keys};
 use ambit_model::ids::Millis;
 use ambit_policy::{Policies, RuleProblem};
-use ambit_trail::{Disk, Reader};
 use clap::Args;
 use serde_json::json;
 
@@ -15,13 +14,10 @@ use crate::config::{self, Resolved, quantity};
 
 mod again;
 mod findings;
+mod history;
 mod record;
 
-use again::Replay;
-use findings::Findings;
-
-/// How many records are read between two words about progress.
-const STEP: u64 = 200_000;
+use again::Judges;
 
 /// Say what other rules or grants would have changed about real calls.
 #[derive(Args, Debug)]
@@ -65,8 +61,8 @@ impl Simulate {
             }
         };
         let keys = Keys::open(&present.key_dir()).map_err(Failure::because)?;
-        let mut replay = Replay::new(&present_snapshot, &proposed_snapshot, &keys);
-        let findings = read(&present, since, &mut replay, context)?;
+        let judges = Judges { present: &present_snapshot, proposed: &proposed_snapshot, keys: &keys };
+        let findings = history::read(&present, since, judges, context)?;
         context.print(&findings.value(since), &findings.in_words(since))?;
         Ok(DONE)
     }
@@ -111,30 +107,4 @@ async fn snapshot(
         Ok(snapshot) => Ok(Ok(snapshot)),
         Err(error) => policy::wrong(error).map(Err).map_err(Failure::because),
     }
-}
-
-/// Makes every decision of the trail again.
-fn read(
-    resolved: &Resolved,
-    since: Millis,
-    replay: &mut Replay<'_>,
-    context: &mut Context<'_>,
-) -> Result<Findings, Failure> {
-    let mut findings = Findings::default();
-    let mut reader = Reader::open_oldest(Arc::new(Disk), &resolved.trail_dir()).map_err(Failure::because)?;
-    let started = Instant::now();
-    let mut records = 0_u64;
-    while let Some(stored) = reader.next().map_err(Failure::because)? {
-        records += 1;
-        if records.is_multiple_of(STEP) {
-            let seconds = started.elapsed().as_secs();
-            context
-                .note(&format!("{records} records read, {} decisions made again, {seconds} s", findings.decisions))?;
-        }
-        if let Some(decision) = record::read(&stored.bytes, since) {
-            let again = replay.decide(&decision);
-            findings.add(stored.leaf, &decision, again);
-        }
-    }
-    Ok(findings)
 }

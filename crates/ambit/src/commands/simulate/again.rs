@@ -4,6 +4,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
+    sync::Arc,
 };
 
 use ambit_live::{Snapshot, keys::Keys};
@@ -13,7 +14,7 @@ use ambit_model::{
     ids::{AgentId, ClientId, EndpointSlug, IssuerName, ServerSlug, ToolId, ToolName, UserKey},
     replay::{KeptCall, KeptCaller},
 };
-use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, ToolIndex};
+use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, Login, ToolIndex, Verdict};
 use serde_json::{Map, Value};
 
 use super::record::Decision;
@@ -37,23 +38,44 @@ pub(super) struct Side {
     pub(super) policies: Vec<String>,
 }
 
-/// Makes decisions again.
+/// What decides.
+#[derive(Clone, Copy)]
+pub(super) struct Judges<'a> {
+    pub(super) present: &'a Snapshot,
+    pub(super) proposed: &'a Snapshot,
+    /// Opens what records keep.
+    pub(super) keys: &'a Keys,
+}
+
+/// Makes decisions again. What was looked up for one is there for the next.
 pub(super) struct Replay<'a> {
-    present: &'a Snapshot,
-    proposed: &'a Snapshot,
-    keys: &'a Keys,
+    judges: Judges<'a>,
     /// By what the record says of the caller.
     callers: HashMap<String, Option<[CallerClass; 2]>>,
     endpoints: HashMap<String, Option<[EndpointIndex; 2]>>,
     tools: HashMap<String, Option<[ToolIndex; 2]>>,
+    limits: Limits,
     none: Value,
+    nothing: BTreeSet<String>,
 }
 
+/// Whether two limits of grants say the same, by where they lie. They are kept, so that nothing else comes to lie there.
+type Limits = HashMap<(usize, usize), (bool, [Arc<Verdict>; 2])>;
+
+/// One judge's word, and the verdict that limits the arguments of what it allows.
+type Word = (Side, Option<Arc<Verdict>>);
+
 impl<'a> Replay<'a> {
-    pub(super) fn new(present: &'a Snapshot, proposed: &'a Snapshot, keys: &'a Keys) -> Self {
-        let none = Value::Object(Map::new());
-        let (callers, endpoints, tools) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { present, proposed, keys, callers, endpoints, tools, none }
+    pub(super) fn new(judges: Judges<'a>) -> Self {
+        Self {
+            judges,
+            callers: HashMap::new(),
+            endpoints: HashMap::new(),
+            tools: HashMap::new(),
+            limits: HashMap::new(),
+            none: Value::Object(Map::new()),
+            nothing: BTreeSet::new(),
+        }
     }
 
     pub(super) fn decide(&mut self, decision: &Decision<'_>) -> Again {
@@ -64,35 +86,56 @@ impl<'a> Replay<'a> {
         let Some(classes) = self.classes(decision) else {
             return Again::Undecided("the caller's groups were not kept");
         };
-        let kept: Option<KeptCall> = decision.call.as_ref().and_then(|text| self.keys.open_for_replay(text));
-        let judges = [&self.present.judge, &self.proposed.judge];
-        let mut sides = Vec::with_capacity(2);
-        for (((judge, class), endpoint), tool) in judges.into_iter().zip(&classes).zip(endpoints).zip(tools) {
-            match self.side(judge, class, (endpoint, tool), decision, kept.as_ref()) {
-                Ok(side) => sides.push(side),
-                Err(missing) => return Again::Undecided(missing),
-            }
-        }
-        match <[Side; 2]>::try_from(sides) {
-            Ok([present, proposed]) => Again::Decided(present, proposed),
-            Err(_) => Again::Undecided("the decision could not be made"),
+        let ([was_class, is_class], [was_at, is_at], [was_tool, is_tool]) = (&classes, endpoints, tools);
+        let (present, proposed) = (&self.judges.present.judge, &self.judges.proposed.judge);
+        let is_read = present.reads_calls(was_tool) || proposed.reads_calls(is_tool);
+        let sealed = decision.call.as_ref().filter(|_| is_read);
+        let kept: Option<KeptCall> = sealed.and_then(|text| self.judges.keys.open_for_replay(text));
+        let was = self.word(present, was_class, (was_at, was_tool), decision, kept.as_ref());
+        let words = was.and_then(|was| {
+            let is = self.word(proposed, is_class, (is_at, is_tool), decision, kept.as_ref())?;
+            Ok((was, is))
+        });
+        match words {
+            Ok(words) => self.compare(words),
+            Err(missing) => Again::Undecided(missing),
         }
     }
 
-    fn side(
+    /// What grants leave of the arguments is not kept, and need not be where it makes no difference.
+    fn compare(&mut self, ((present, was), (proposed, is)): (Word, Word)) -> Again {
+        let matters = match (was, is) {
+            (None, None) => false,
+            (Some(was), Some(is)) => !self.same_limits(was, is),
+            (Some(_), None) | (None, Some(_)) => true,
+        };
+        if matters { Again::Undecided("an argument that a grant limits") } else { Again::Decided(present, proposed) }
+    }
+
+    fn same_limits(&mut self, was: Arc<Verdict>, is: Arc<Verdict>) -> bool {
+        let key = (Arc::as_ptr(&was).addr(), Arc::as_ptr(&is).addr());
+        if let Some((same, _)) = self.limits.get(&key) {
+            return *same;
+        }
+        if self.limits.len() >= CALLERS {
+            self.limits.clear();
+        }
+        let same = was.narrowing == is.narrowing;
+        self.limits.insert(key, (same, [was, is]));
+        same
+    }
+
+    fn word(
         &self,
         judge: &Judge,
         class: &CallerClass,
         (endpoint, tool): (EndpointIndex, ToolIndex),
         decision: &Decision<'_>,
         kept: Option<&KeptCall>,
-    ) -> Result<Side, &'static str> {
+    ) -> Result<Word, &'static str> {
         let standing = judge.standing(class, endpoint, tool, decision.at);
         if standing.outcome != Outcome::Allow {
-            return Ok(Side { outcome: standing.outcome, policies: standing.policies.clone() });
-        }
-        if standing.narrowing.is_some() {
-            return Err("an argument that a grant limits");
+            return Ok((Side { outcome: standing.outcome, policies: standing.policies.clone() }, None));
         }
         if let Some(missing) = judge.missing(tool, kept) {
             return Err(missing);
@@ -101,10 +144,15 @@ impl<'a> Replay<'a> {
         let facts = CallFacts {
             approved: decision.approved,
             source: kept.and_then(|kept| kept.source),
+            touched: kept.map_or(&self.nothing, |kept| &kept.touched),
+            login: kept
+                .and_then(|kept| kept.login.as_ref())
+                .map(|login| Login { at: login.at, methods: &login.methods }),
             ..CallFacts::new(decision.at, arguments)
         };
         let call = judge.per_call(class, endpoint, tool, &facts);
-        Ok(Side { outcome: call.outcome, policies: call.policies })
+        let limited = (call.outcome == Outcome::Allow && standing.narrowing.is_some()).then_some(standing);
+        Ok((Side { outcome: call.outcome, policies: call.policies }, limited))
     }
 
     fn endpoints(&mut self, slug: &str) -> Option<[EndpointIndex; 2]> {
@@ -112,7 +160,8 @@ impl<'a> Replay<'a> {
             return *known;
         }
         let find = |snapshot: &Snapshot| snapshot.judge.endpoint_index(&EndpointSlug::parse(slug).ok()?);
-        let found = find(self.present).zip(find(self.proposed)).map(|(present, proposed)| [present, proposed]);
+        let found =
+            find(self.judges.present).zip(find(self.judges.proposed)).map(|(present, proposed)| [present, proposed]);
         self.endpoints.insert(slug.to_owned(), found);
         found
     }
@@ -125,7 +174,8 @@ impl<'a> Replay<'a> {
         let id = ServerSlug::parse(&decision.server).ok().zip(ToolName::parse(&decision.tool).ok());
         let id = id.map(|(server, tool)| ToolId { server, tool });
         let find = |snapshot: &Snapshot| snapshot.judge.tool_index(id.as_ref()?);
-        let found = find(self.present).zip(find(self.proposed)).map(|(present, proposed)| [present, proposed]);
+        let found =
+            find(self.judges.present).zip(find(self.judges.proposed)).map(|(present, proposed)| [present, proposed]);
         self.tools.insert(name, found);
         found
     }
@@ -140,7 +190,8 @@ impl<'a> Replay<'a> {
             return known.clone();
         }
         let facts = self.facts(decision);
-        let classes = facts.map(|facts| [self.present.judge.class(&facts), self.proposed.judge.class(&facts)]);
+        let classes =
+            facts.map(|facts| [self.judges.present.judge.class(&facts), self.judges.proposed.judge.class(&facts)]);
         if self.callers.len() >= CALLERS {
             self.callers.clear();
         }
@@ -152,9 +203,9 @@ impl<'a> Replay<'a> {
     /// agent, with a token that carries everything.
     fn facts(&self, decision: &Decision<'_>) -> Option<CallerFacts> {
         if let Some(sealed) = &decision.caller {
-            return self.keys.open_for_replay::<KeptCaller>(sealed)?.facts();
+            return self.judges.keys.open_for_replay::<KeptCaller>(sealed)?.facts();
         }
-        let deployment = &self.present.deployment;
+        let deployment = &self.judges.present.deployment;
         let user = match &decision.who.user {
             None => None,
             Some(text) => {

@@ -1,6 +1,6 @@
 //! What a replay found: newly denied, newly allowed, undecided, with counts, examples, and whom and what it concerns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use ambit_model::{Outcome, ids::Millis};
 use serde::Serialize;
@@ -101,6 +101,40 @@ impl Findings {
         group.count += 1;
         if group.examples.len() < EXAMPLES {
             group.examples.push(Example { leaf, at: decision.at });
+        }
+    }
+
+    /// Adds what was found elsewhere, in other records.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.decisions += other.decisions;
+        self.already += other.already;
+        self.unlisted += other.unlisted;
+        self.identities.extend(other.identities);
+        self.tools.extend(other.tools);
+        for (into, from) in [(&mut self.denied, other.denied), (&mut self.allowed, other.allowed)] {
+            for (kind, group) in from {
+                if into.len() >= KINDS && !into.contains_key(&kind) {
+                    self.unlisted += group.count;
+                    continue;
+                }
+                let known = into.entry(kind).or_default();
+                known.count += group.count;
+                known.examples.extend(group.examples);
+                known.examples.sort_by_key(|example| example.leaf);
+                known.examples.truncate(EXAMPLES);
+            }
+        }
+        for (missing, more) in other.undecided {
+            match self.undecided.entry(missing) {
+                Entry::Vacant(vacant) => drop(vacant.insert(more)),
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.count += more.count;
+                    known.first = known.first.min(more.first);
+                    known.last = known.last.max(more.last);
+                    known.example = known.example.min(more.example);
+                }
+            }
         }
     }
 
