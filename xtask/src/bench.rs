@@ -6,6 +6,7 @@
 mod deployments;
 mod disk;
 mod document;
+mod governed;
 mod process;
 mod report;
 mod requests;
@@ -78,12 +79,14 @@ pub fn run(options: &[&str]) -> Result<bool> {
     let fsync_p50_ms = disk::fsync_p50_ms(&folder)?;
     println!("fsync p50 of this disk: {fsync_p50_ms:.2} ms");
     let bench = Bench::start(&programs, &folder)?;
+    let lists = bench.lists()?;
     let mut rows = Vec::new();
     for connections in extent.connections {
         rows.extend(measure(&bench, &programs.join("load"), *connections, extent)?);
     }
+    let governed = governed::measure(lists, bench.ruled()?)?;
     drop(bench);
-    let report = report::Report { rows, fsync_p50_ms, document };
+    let report = report::Report { rows, fsync_p50_ms, document, governed };
     print!("{}", report.table());
     let (verdict, met) = report.verdict();
     print!("{verdict}");

@@ -89,6 +89,11 @@ impl Gateway {
         answer["access_token"].as_str().map(str::to_owned).with_context(|| format!("no token in {answer}"))
     }
 
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         &self.address

@@ -54,26 +54,33 @@ pub fn send(address: &str, request: &str) -> Result<Answer> {
     stream.write_all(request.as_bytes())?;
     let mut read = Vec::new();
     let mut piece = [0_u8; 16 * 1024];
+    // Where the body begins, and how long it is if that is said.
+    let mut shape: Option<(usize, Option<usize>)> = None;
     loop {
-        let text = String::from_utf8_lossy(&read).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let mut answer = Answer { status: status_of(head)?, head: head.to_owned(), body: body.to_owned() };
-            let length = answer.header("content-length").and_then(|length| length.parse::<usize>().ok());
-            let whole = match length {
-                Some(length) => answer.body.len() >= length,
-                None if answer.status == 204 || answer.status == 202 => true,
-                None => body.ends_with("0\r\n\r\n"),
-            };
-            if whole {
-                if length.is_none() {
-                    answer.body = join_chunks(&answer.body);
-                }
-                return Ok(answer);
-            }
+        if shape.is_none()
+            && let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n")
+        {
+            let head = String::from_utf8_lossy(read.get(..end).unwrap_or_default()).into_owned();
+            let answer = Answer { status: status_of(&head)?, head, body: String::new() };
+            let length = answer.header("content-length").and_then(|length| length.parse().ok());
+            let without_body = answer.status == 204 || answer.status == 202;
+            shape = Some((end + 4, length.or(without_body.then_some(0))));
+        }
+        let is_whole = match shape {
+            Some((body, Some(length))) => read.len() >= body + length,
+            Some((_, None)) => read.ends_with(b"0\r\n\r\n"),
+            None => false,
+        };
+        if is_whole {
+            let text = String::from_utf8_lossy(&read);
+            let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
+            let chunked = shape.is_some_and(|(_, length)| length.is_none());
+            let body = if chunked { join_chunks(body) } else { body.to_owned() };
+            return Ok(Answer { status: status_of(head)?, head: head.to_owned(), body });
         }
         let count = stream.read(&mut piece)?;
         if count == 0 {
-            bail!("`{address}` closed the connection inside its answer: {text}");
+            bail!("`{address}` closed the connection inside its answer: {}", String::from_utf8_lossy(&read));
         }
         read.extend(piece.iter().take(count));
     }

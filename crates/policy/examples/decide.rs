@@ -33,6 +33,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const TOOLSETS: usize = 20;
 
 fn main() -> Result<()> {
+    if std::env::args().any(|argument| argument == "--judged") {
+        return judged();
+    }
     println!(
         "{:>7} {:>6} {:>9} {:>9} {:>9} {:>11} {:>12} {:>9}",
         "grants", "tools", "build ms", "class us", "fresh us", "hidden us", "remembered ns", "list ms"
@@ -63,6 +66,54 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// The two figures that are held to a target, as JSON: a decision made anew where grants limit arguments, and what a call
+/// asks once that is remembered. All but one in a hundred take less.
+fn judged() -> Result<()> {
+    let mut input = narrowing(1_000)?;
+    input.policies = rules(20)?;
+    let judge = Judge::build(input)?;
+    let endpoint = judge.endpoint_index(&EndpointSlug::parse("default")?).ok_or("no endpoint")?;
+    let class = judge.class(&caller("user-0", &["staff"])?);
+    let concerned = concerned(&judge, 1_000);
+    let arguments = json!({"environment": "staging", "name": "team-video", "size": 4});
+    // Until the memory is warm and the clock of the processor is up.
+    for tool in &concerned {
+        drop(black_box(judge.standing(&class, endpoint, *tool, 1)));
+    }
+    let decision = p99(&concerned, |tool| drop(black_box(judge.decide_fresh(&class, endpoint, tool, 1))));
+    let call = CallFacts::new(1_795_649_400_000, &arguments);
+    let at_call = p99(&concerned, |tool| {
+        let verdict = judge.standing(&class, endpoint, tool, 1);
+        if let Some(narrowing) = &verdict.narrowing {
+            drop(black_box(narrowing.allowed.check(&arguments)));
+        }
+        drop(black_box(judge.per_call(&class, endpoint, tool, &call)));
+    });
+    println!("{}", json!({"decision_p99_us": decision, "call_p99_us": at_call}));
+    Ok(())
+}
+
+fn p99(tools: &[ToolIndex], mut ask: impl FnMut(ToolIndex)) -> f64 {
+    let mut times: Vec<f64> = tools
+        .iter()
+        .cycle()
+        .take(40_000)
+        .map(|tool| {
+            let started = Instant::now();
+            ask(*tool);
+            micros(started.elapsed())
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// The tools that the measured rule is about.
+fn concerned(judge: &Judge, tools: usize) -> Vec<ToolIndex> {
+    let named = (0..tools).filter(|n| n % 10 == 1);
+    named.filter_map(|n| judge.tool_index(&ToolId::parse(&format!("server-1/tool-{n:05}")).ok()?)).collect()
+}
+
 /// One call of a tool that a rule about arguments, hours and approval concerns, beside rules that concern other tools.
 fn measure_rules(unrelated: usize, tools: usize) -> Result<()> {
     let mut facts = deployment(100, tools)?;
@@ -72,28 +123,13 @@ fn measure_rules(unrelated: usize, tools: usize) -> Result<()> {
     for tool in &mut facts.tools {
         tool.input_schema = Some(Arc::clone(&schema));
     }
-    let about = "@id(\"about\") forbid (principal, action in Action::\"call\", resource)
-        when { resource.server.slug == \"server-1\" && context.time.hour < 25 }
-        when { context.arguments has environment && context.arguments.environment == \"production\" }
-        unless { context.approved || principal has user && principal.user.groups.contains(\"release\") };\n";
-    let others = (0..unrelated).map(|n| {
-        format!(
-            "@id(\"r{n}\") forbid (principal, action in Action::\"call\", resource)
-            when {{ resource.server.slug == \"other-{n}\" && context.arguments has replicas && \
-            context.arguments.replicas > {n} }};\n"
-        )
-    });
-    let text = std::iter::once(about.to_owned()).chain(others).collect::<String>();
-    facts.policies = Arc::new(Policies::new(vec![PolicyFile { name: "measured.cedar".into(), text }], None)?);
+    facts.policies = rules(unrelated)?;
     let started = Instant::now();
     let judge = Judge::build(facts)?;
     let build = started.elapsed();
     let endpoint = judge.endpoint_index(&EndpointSlug::parse("default")?).ok_or("no endpoint")?;
     let class = judge.class(&caller("user-0", &["staff"])?);
-    let concerned: Vec<ToolIndex> = (0..tools)
-        .filter(|n| n % 10 == 1)
-        .filter_map(|n| judge.tool_index(&ToolId::parse(&format!("server-1/tool-{n:05}")).ok()?))
-        .collect();
+    let concerned = concerned(&judge, tools);
     let fresh = each(&concerned, 4_000, |tool| drop(black_box(judge.decide_fresh(&class, endpoint, tool, 1))));
     let arguments = json!({"environment": "production", "replicas": 3});
     let call = CallFacts::new(1_795_649_400_000, &arguments);
@@ -118,19 +154,26 @@ fn measure_rules(unrelated: usize, tools: usize) -> Result<()> {
     Ok(())
 }
 
+/// A rule about arguments, hours and approval of the tools of one server, and rules that concern other servers.
+fn rules(unrelated: usize) -> Result<Arc<Policies>> {
+    let about = "@id(\"about\") forbid (principal, action in Action::\"call\", resource)
+        when { resource.server.slug == \"server-1\" && context.time.hour < 25 }
+        when { context.arguments has environment && context.arguments.environment == \"production\" }
+        unless { context.approved || principal has user && principal.user.groups.contains(\"release\") };\n";
+    let others = (0..unrelated).map(|n| {
+        format!(
+            "@id(\"r{n}\") forbid (principal, action in Action::\"call\", resource)
+            when {{ resource.server.slug == \"other-{n}\" && context.arguments has replicas && \
+            context.arguments.replicas > {n} }};\n"
+        )
+    });
+    let text = std::iter::once(about.to_owned()).chain(others).collect::<String>();
+    Ok(Arc::new(Policies::new(vec![PolicyFile { name: "measured.cedar".into(), text }], None)?))
+}
+
 /// The same where every grant limits arguments, over tools with an ordinary schema.
 fn narrowed(tools: usize) -> Result<()> {
-    let mut input = deployment(100, tools)?;
-    let schema = Arc::new(ordinary_schema());
-    for tool in &mut input.tools {
-        tool.input_schema = Some(Arc::clone(&schema));
-    }
-    for (number, grant) in input.grants.iter_mut().enumerate() {
-        let environments = if number % 2 == 0 { json!(["staging"]) } else { json!(["staging", "test"]) };
-        let fragment =
-            json!({"properties": {"environment": {"enum": environments}, "name": {"pattern": "^team-[a-z]+$"}}});
-        grant.constraints = Constraints::new([(ToolPattern::All, fragment)].into())?;
-    }
+    let input = narrowing(tools)?;
     let judge = Judge::build(input)?;
     let endpoint = judge.endpoint_index(&EndpointSlug::parse("default")?).ok_or("no endpoint")?;
     let class = judge.class(&caller("user-0", &["staff"])?);
@@ -162,6 +205,22 @@ fn narrowed(tools: usize) -> Result<()> {
         micros(fresh.get(fresh.len() * 99 / 100).copied().unwrap_or_default()),
     );
     Ok(())
+}
+
+/// A deployment in which every grant limits arguments, over tools with an ordinary schema.
+fn narrowing(tools: usize) -> Result<JudgeInput> {
+    let mut input = deployment(100, tools)?;
+    let schema = Arc::new(ordinary_schema());
+    for tool in &mut input.tools {
+        tool.input_schema = Some(Arc::clone(&schema));
+    }
+    for (number, grant) in input.grants.iter_mut().enumerate() {
+        let environments = if number % 2 == 0 { json!(["staging"]) } else { json!(["staging", "test"]) };
+        let fragment =
+            json!({"properties": {"environment": {"enum": environments}, "name": {"pattern": "^team-[a-z]+$"}}});
+        grant.constraints = Constraints::new([(ToolPattern::All, fragment)].into())?;
+    }
+    Ok(input)
 }
 
 /// Ten properties, as REST APIs have them.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     Variant,
+    governed::{self, Lists},
     requests::{TOOL, legacy_call, legacy_initialize, modern_call, modern_list},
 };
 use crate::{
@@ -28,6 +29,27 @@ const EXPECT_CALL: &str = "a thing of some length";
 /// What the narrowed deployment grants: the argument of every tool, and less than any text.
 const CONSTRAINT: &str = r#"constraints."*" = { properties = { id = { pattern = "^item-[0-9]+$" } } }"#;
 
+/// The organisation's rules of the ruled deployment: one about the called tool that reads what is particular to a call, and
+/// others that cannot concern it.
+fn rules() -> String {
+    let mut text = r#"@id("about") forbid (principal, action in Action::"call", resource)
+when { resource.server.slug == "bench" && context.arguments has id && context.arguments.id == "item-2" }
+unless { context.approved || context.time.hour == 12 || principal has user && principal.user.groups.contains("release") };
+"#
+    .to_owned();
+    for number in 0..20 {
+        let _ = write!(
+            text,
+            "@id(\"other-{number}\") forbid (principal, action in Action::\"call\", resource)\n\
+             when {{ resource.server.slug == \"other-{number}\" && context.time.hour < 6 }};\n"
+        );
+    }
+    text
+}
+
+/// The grants of a deployment that is listed: one of the measured caller, the others of callers that list for the first time.
+const LISTING: usize = 10;
+
 /// In which order a round measures.
 const ORDER: &[&str] = &[
     "direct",
@@ -40,6 +62,7 @@ const ORDER: &[&str] = &[
     "ambit-list-1000",
     "ambit-list-narrowed-1000",
     "ambit-call-narrowed",
+    "ambit-call-ruled",
     "ambit-grants-10",
     "ambit-grants-10000",
     "ambit-tools-10",
@@ -87,7 +110,9 @@ impl Bench {
         let many_tools = scripted("upstream-5000", "5000")?;
         let nginx = start_nginx(&upstream.1, folder)?;
         let long = scripted("upstream-1000", "1000")?;
-        let base = Config { upstream: &upstream.1, grants: 10, reads: "batched", rest: false, constraint: "" };
+        let base =
+            Config { upstream: &upstream.1, grants: LISTING, reads: "batched", rest: false, constraint: "", rules: "" };
+        let rules = rules();
         let many = Config { upstream: &many_tools.1, ..base };
         let at_base: &[(&str, Request)] = &[
             ("ambit-call", Request::Call),
@@ -108,6 +133,7 @@ impl Bench {
                 Config { upstream: &long.1, constraint: CONSTRAINT, ..base },
                 &[("ambit-list-narrowed-1000", Request::LongList), ("ambit-call-narrowed", Request::Call)],
             ),
+            ("ruled", Config { rules: &rules, ..base }, &[("ambit-call-ruled", Request::Call)]),
         ];
         let mut gateways = Vec::new();
         for (name, config, variants) in deployments {
@@ -115,6 +141,23 @@ impl Bench {
             gateways.push(Deployment::start(programs, &folder.join(name), config, variants)?);
         }
         Ok(Self { folder: folder.to_owned(), upstream, nginx, gateways, _more_tools: [many_tools, long] })
+    }
+
+    /// What the first and further lists of a thousand narrowed tools take, of callers that nothing is remembered of.
+    pub fn lists(&self) -> Result<Lists> {
+        let others = (1..LISTING).map(|number| format!("other-{number}"));
+        governed::lists(self.at("ambit-list-narrowed-1000")?, others, "get-item-0999")
+    }
+
+    /// The gateway with rules.
+    pub fn ruled(&self) -> Result<&Gateway> {
+        self.at("ambit-call-ruled")
+    }
+
+    fn at(&self, variant: &str) -> Result<&Gateway> {
+        let of = |deployment: &&Deployment| deployment.variants.iter().any(|(name, _)| *name == variant);
+        let found = self.gateways.iter().find(of).with_context(|| format!("nothing measures `{variant}`"))?;
+        Ok(&found.gateway)
     }
 
     /// The variants, with requests that carry fresh tokens.
@@ -163,6 +206,10 @@ impl Deployment {
         if config.rest {
             fs::write(folder.join("openapi.json"), rest_document(config.upstream))?;
         }
+        if !config.rules.is_empty() {
+            fs::create_dir(folder.join("policies"))?;
+            fs::write(folder.join("policies/bench.cedar"), config.rules)?;
+        }
         gateway.accept("bench")?;
         gateway.serve()?;
         let pid = gateway.service().map(|service| service.pid()).context("it is not running")?;
@@ -179,6 +226,8 @@ struct Config<'c> {
     rest: bool,
     /// A line of the measured caller's grant.
     constraint: &'c str,
+    /// The organisation's rules.
+    rules: &'c str,
 }
 
 impl Config<'_> {
@@ -239,6 +288,10 @@ expires = "{granted_until}"
                 "\n[accounts.other-{number}]\n\n[[grants]]\nuser = \"other-{number}\"\ntoolset = \"all\"\n\
                  reason = \"to be many\"\nexpires = \"{granted_until}\"\n"
             );
+            if !self.constraint.is_empty() {
+                // Another one for each: what is narrowed for one caller is not there yet for the next.
+                let _ = writeln!(text, "{}", self.constraint.replace("]+$", &format!("]{{1,{number}}}$")));
+            }
         }
         text
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::document::Document;
+use super::{document::Document, governed::Governed};
 
 /// One variant in one round.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,8 @@ pub struct Report {
     pub fsync_p50_ms: f64,
     /// What the largest description took.
     pub document: Document,
+    /// What governing costs beside a call.
+    pub governed: Governed,
 }
 
 /// Variants whose CPU must stay flat, and against which.
@@ -53,6 +55,12 @@ const TARGETS: &[(&str, f64)] =
     &[("ambit-call", 2.5), ("ambit-call-legacy", 2.5), ("ambit-call-rest", 2.5), ("ambit-call-durable", 4.0)];
 /// The largest description: at most so many seconds and megabytes.
 const DOCUMENT: (f64, f64) = (2.0, 200.0);
+/// A decision, in microseconds: all but one in a hundred take less.
+const DECISION_US: f64 = 30.0;
+/// A list of a thousand narrowed tools, in milliseconds: the first of a caller, and any further one.
+const LIST_MS: (f64, f64) = (15.0, 2.0);
+/// A million decisions made again, in seconds.
+const MILLION_SECONDS: f64 = 60.0;
 /// Where targets are judged: fewer connections leave a durable record nothing to share its sync with.
 const JUDGED_AT: &[u32] = &[16, 64];
 
@@ -145,7 +153,32 @@ impl Report {
             text,
             "{word} the description of GitHub compiled in {seconds:.2} s with {peak_mb:.0} MB, under {most_seconds} s and {most_mb} MB"
         );
-        (text, met && good)
+        met &= good;
+        for (what, figure, most) in self.governed_figures() {
+            let good = figure < most;
+            met &= good;
+            let word = if good { "met   " } else { "MISSED" };
+            let _ = writeln!(text, "{word} {what}: {figure:.2}, under {most}");
+        }
+        (text, met)
+    }
+}
+
+impl Report {
+    fn governed_figures(&self) -> [(String, f64, f64); 5] {
+        let Governed { decision_p99_us, call_p99_us, list_cold_ms, list_warm_ms, replayed_per_second, replayed } =
+            self.governed;
+        [
+            ("a decision with constraints, p99 µs".to_owned(), decision_p99_us, DECISION_US),
+            ("a call held to constraints and rules, p99 µs".to_owned(), call_p99_us, DECISION_US),
+            ("the first list of 1000 narrowed tools, ms".to_owned(), list_cold_ms, LIST_MS.0),
+            ("a further list of them, ms".to_owned(), list_warm_ms, LIST_MS.1),
+            (
+                format!("a million decisions made again, s (measured on {replayed:.0})"),
+                1e6 / replayed_per_second,
+                MILLION_SECONDS,
+            ),
+        ]
     }
 }
 
@@ -153,7 +186,7 @@ fn median_of(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {
     median(samples.iter().map(figure).collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = values.get(middle).copied().unwrap_or(f64::NAN);
@@ -172,6 +205,15 @@ fn round(value: f64) -> f64 {
 mod tests {
     use super::*;
 
+    const GOVERNED: Governed = Governed {
+        decision_p99_us: 20.0,
+        call_p99_us: 25.0,
+        list_cold_ms: 9.0,
+        list_warm_ms: 0.9,
+        replayed_per_second: 40_000.0,
+        replayed: 300_000.0,
+    };
+
     fn samples(cpu: &[f64]) -> Vec<Sample> {
         let sample = |cpu: &f64| Sample { rps: 1.0, p50_ms: 1.0, p99_ms: 1.0, cpu_us_per_call: *cpu, rss_mb: 1.0 };
         cpu.iter().map(sample).collect()
@@ -183,7 +225,7 @@ mod tests {
         let flat = samples(&[20.0, 20.0, 20.0]);
         let all = [samples(&[1.0; 3]), samples(&[10.0, 20.0, 10.0]), samples(durable), flat, samples(grants)];
         let document = Document { seconds: 0.3, peak_mb: 80.0 };
-        Report { rows: rows(&names, &all, connections), fsync_p50_ms: 1.0, document }
+        Report { rows: rows(&names, &all, connections), fsync_p50_ms: 1.0, document, governed: GOVERNED }
     }
 
     #[test]
@@ -201,6 +243,22 @@ mod tests {
         let large = Document { seconds: 0.3, peak_mb: 201.0 };
         assert!(!Report { document: large, ..report(16, &[30.0; 3], &[20.0; 3]) }.verdict().1, "too much memory");
         assert!(!report(16, &[30.0; 3], &[15.0; 3]).verdict().1, "a base that costs more is no good measure either");
+    }
+
+    #[test]
+    fn what_governing_costs_is_judged() {
+        let with = |governed| Report { governed, ..report(16, &[30.0; 3], &[20.0; 3]) };
+        let (text, met) = with(GOVERNED).verdict();
+        assert!(met && text.contains("made again, s (measured on 300000): 25.00, under 60"), "{text}");
+        for missed in [
+            Governed { decision_p99_us: 30.1, ..GOVERNED },
+            Governed { call_p99_us: 30.1, ..GOVERNED },
+            Governed { list_cold_ms: 15.1, ..GOVERNED },
+            Governed { list_warm_ms: 2.1, ..GOVERNED },
+            Governed { replayed_per_second: 16_000.0, ..GOVERNED },
+        ] {
+            assert!(!with(missed).verdict().1, "{missed:?}");
+        }
     }
 
     #[test]
