@@ -17,3 +17,4 @@ mod legacy;
 mod progressing;
 mod reaching;
 mod refusing;
+mod ruling;

@@ -43,6 +43,7 @@ use ambit_model::{
     },
     toolset::{Selector, Toolset},
 };
+use ambit_policy::{Policies, PolicyFile};
 use ambit_store::{Store, StoreUrl, accounts};
 use ambit_trail::{Disk, Files, Trail};
 use axum::{Router, body::Body};
@@ -372,6 +373,18 @@ impl Room {
         deployment.servers.get_mut("api").unwrap().approvals = approved_by(names, 1);
         deployment.digest = Digest::of(names.concat().as_bytes());
         // Read again, as a reload does: what was read under another declaration has no tools.
+        let api = catalogue(&deployment.servers["api"], &format!("http://{}", self.upstream.address));
+        let mut servers = self.live.servers().await;
+        servers.insert(api.slug.clone(), Arc::new(api));
+        self.reload(deployment, servers.into_values().collect()).await;
+    }
+
+    /// Has the organisation write these rules, as a reload of the configuration says it.
+    pub async fn rules_become(&self, text: &str) {
+        let file = PolicyFile { name: "policies/a.cedar".to_owned(), text: text.to_owned() };
+        let mut deployment = Deployment::clone(&self.live.current().deployment);
+        deployment.policies = Arc::new(Policies::new(vec![file], None).unwrap());
+        deployment.digest = Digest::of(text.as_bytes());
         let api = catalogue(&deployment.servers["api"], &format!("http://{}", self.upstream.address));
         let mut servers = self.live.servers().await;
         servers.insert(api.slug.clone(), Arc::new(api));
