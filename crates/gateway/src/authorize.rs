@@ -109,6 +109,11 @@ impl Permit {
         let caller = self.caller.at(&Standing::from(current), now)?;
         let endpoint = current.judge.endpoint_index(endpoint)?;
         let number = current.judge.tool_index(self.tool.id())?;
+        // Rules that read the call were asked with it. Under others it is asked anew.
+        let rules_are_same = current.judge.rules_digest() == self.snapshot.judge.rules_digest();
+        if !rules_are_same && current.judge.reads_calls(number) {
+            return None;
+        }
         let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
         let (verdict, outcome) = judge(current, &caller, (endpoint, number), now);
         (outcome == Outcome::Allow && entry.tool.pin() == self.tool.pin()).then_some(verdict)

@@ -152,9 +152,21 @@ async fn a_closed_connection_cancels_a_modern_read_alone() {
     assert!(outcomes.iter().all(|outcome| outcome["executed"] == "yes" && outcome["result"] == "ok"), "{outcomes:?}");
 }
 
-/// A write that waits for a place at its API is judged again when its turn comes: what was revoked meanwhile does not leave.
 #[tokio::test]
 async fn what_is_revoked_while_it_waits_for_a_place_does_not_go_out() {
+    let alice = ambit_model::revocation::Scope::User(ambit_model::ids::UserKey::local("alice").unwrap());
+    is_withdrawn_by(async |room| room.revoke(alice).await).await;
+}
+
+#[tokio::test]
+async fn what_waits_under_rules_that_are_no_more_does_not_go_out() {
+    let rule = r#"@id("new") forbid (principal, action == Action::"api/create-thing", resource)
+                  when { context.arguments has name && context.arguments.name == "x" };"#;
+    is_withdrawn_by(async |room| room.rules_become(rule).await).await;
+}
+
+/// A write that waits for a place at its API is judged again when its turn comes: what does not hold any more does not leave.
+async fn is_withdrawn_by(change: impl AsyncFnOnce(&Room)) {
     const PLACES: usize = 256;
     let room = Room::with_patience(Duration::from_mins(1)).await;
     room.upstream.will(Act::Held(r#"{"ok":true}"#.into()));
@@ -170,7 +182,7 @@ async fn what_is_revoked_while_it_waits_for_a_place_does_not_go_out() {
     while !room.requests().iter().any(waits) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    room.revoke(ambit_model::revocation::Scope::User(ambit_model::ids::UserKey::local("alice").unwrap())).await;
+    change(&room).await;
     room.upstream.release_all();
     assert_eq!(write.await.unwrap(), StatusCode::OK, "a tool error");
     for read in reads {
