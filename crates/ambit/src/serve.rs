@@ -19,6 +19,7 @@ mod reload;
 mod routes;
 pub mod signals;
 mod trail_name;
+mod webhooks;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -27,7 +28,7 @@ use ambit_gateway::{
     Gateway, GatewayParts,
     mcp::{McpUpstreams, Refresher},
 };
-use ambit_identity::{authenticate::Authenticator, jwks::Jwks, signing::Signing};
+use ambit_identity::{authenticate::Authenticator, jwks::Jwks, signing::Signing, webhooks::Hooks};
 use ambit_live::{Live, Parts, clock::Clock, keys::Keys, recorder};
 use ambit_store::{Store, trail_index};
 use ambit_trail::{Acceptance, Disk, Files, Trail};
@@ -57,6 +58,7 @@ pub struct Ready {
     sources: Sources,
     refresher: Refresher,
     client_secrets: ClientSecrets,
+    hooks: Hooks,
     document_egress: Client,
     socket: OperatorSocket,
     listener: TcpListener,
@@ -121,6 +123,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
     let sources = Sources { mcp: McpUpstreams::new(upstream_egress.clone()), egress: upstream_egress.clone() };
     let credentials = config::secrets::spendables(&resolved)?;
     let client_secrets = ClientSecrets::read(&resolved)?;
+    let hooks = Hooks::new(webhooks::read(&resolved, &upstream_egress)?);
     let servers = catalogues::read_all(resolved.deployment.servers.values(), &sources, &credentials, clock.now()).await;
     let kept = |usual: ambit_trail::Settings| ambit_trail::Settings {
         segment_bytes: segment_bytes.unwrap_or(usual.segment_bytes),
@@ -171,6 +174,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         sources,
         refresher,
         client_secrets,
+        hooks,
         document_egress,
         socket,
         listener,
@@ -227,19 +231,27 @@ impl Ready {
             jwks,
             refresher,
             client_secrets,
+            hooks,
             sources,
             resolved,
             address,
             ..
         } = self;
-        let reloader =
-            Reloader::new(resolved.clone(), live.clone(), sources.clone(), Arc::clone(&jwks), client_secrets);
+        let reloader = Reloader::new(
+            resolved.clone(),
+            live.clone(),
+            sources.clone(),
+            Arc::clone(&jwks),
+            (client_secrets, hooks.clone()),
+        );
         let mut tasks = background::spawn(
             background::Beside {
                 live: live.clone(),
                 trail: trail.clone(),
                 store: store.clone(),
                 refresher,
+                hooks,
+                egress: sources.egress.clone(),
                 signing,
                 jwks,
                 socket,

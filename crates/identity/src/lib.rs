@@ -14,6 +14,7 @@ pub mod signing;
 pub mod token;
 pub mod upkeep;
 pub mod verify;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

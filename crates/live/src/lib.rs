@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod keys;
 pub mod lock;
 pub mod mode;
+pub mod notices;
 pub mod recorder;
 pub mod revocations;
 pub mod snapshot;

@@ -29,6 +29,7 @@ use crate::{
     keys::Keys,
     lock::Lock,
     mode::Mode,
+    notices::Notices,
     recorder::{Deed, RecordError, Recorder},
     snapshot::{Inputs, Rows, Snapshot, SnapshotError},
 };
@@ -94,6 +95,7 @@ struct Shared {
     keys: Arc<Keys>,
     clock: Clock,
     recorder: Recorder,
+    notices: Notices,
 }
 
 impl Live {
@@ -123,6 +125,7 @@ impl Live {
             keys,
             clock,
             recorder,
+            notices: Notices::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -150,6 +153,11 @@ impl Live {
     /// Where everything is written down.
     pub fn recorder(&self) -> &Recorder {
         &self.shared.recorder
+    }
+
+    /// Where people outside hear what waits for them.
+    pub fn notices(&self) -> &Notices {
+        &self.shared.notices
     }
 
     /// What may be served now.

@@ -23,6 +23,14 @@ pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day_of_year - (153 * shifted_month + 2) / 5 + 1)
 }
 
+/// An instant as RFC 3339 in UTC, to the second.
+pub fn instant_text(at_ms: crate::ids::Millis) -> String {
+    let (days, millis) = (at_ms.div_euclid(86_400_000), at_ms.rem_euclid(86_400_000));
+    let (year, month, day) = civil_from_days(days);
+    let seconds = millis / 1000;
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

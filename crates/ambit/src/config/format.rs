@@ -72,6 +72,9 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "ambit-endpoint-path" => endpoint_path(text).map_err(with_value),
         "ambit-public-url" => public_url(text).map(drop).map_err(with_value),
         "ambit-url" => web_url(text).map(drop).map_err(with_value),
+        "ambit-webhook-url" if text.starts_with("env:") || text.starts_with("file:") => secret(text),
+        // The URL of a chat's webhook is a secret: whoever has it can post there.
+        "ambit-webhook-url" => web_url(text).map(drop),
         "ambit-document" if text.contains("://") => web_url(text).and_then(|url| only_https(&url)).map_err(with_value),
         "ambit-document" => plain(text).map_err(with_value),
         "ambit-base-url" => BaseUrl::parse(text).map(drop).map_err(|error| error.to_string()),

@@ -5,14 +5,15 @@
 //! file with an error in it. Secrets stay references here; [`secrets`] reads them when something is about to spend them.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use ambit_egress::{EgressRules, Network, Roots};
-use ambit_live::{deployment::Deployment, lock::Lock};
-use ambit_model::{Digest, canonical, ids::Millis};
+use ambit_egress::{EgressRules, Network, Roots, Target};
+use ambit_live::{deployment::Deployment, lock::Lock, notices::NoticeKind};
+use ambit_model::{Digest, canonical, ids::Millis, secret::SecretRef};
 use ambit_store::StoreUrl;
 use serde_json::Value as Json;
 
@@ -53,6 +54,8 @@ pub struct Resolved {
     pub lock: Lock,
     /// The deployment.
     pub deployment: Deployment,
+    /// Other systems that hear what waits for people.
+    pub webhooks: BTreeMap<String, DeclaredWebhook>,
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The address where counters are read, if anywhere.
@@ -77,6 +80,28 @@ pub struct Resolved {
     pub overrides: Overrides,
     /// What somebody should look at.
     pub warnings: Vec<Problem>,
+}
+
+/// A webhook as it is declared. Its secrets are read when it is about to be used.
+#[derive(Debug, Clone)]
+pub struct DeclaredWebhook {
+    /// Where it listens.
+    pub address: Address,
+    /// How it reads.
+    pub format: raw::WebhookFormat,
+    /// What messages are signed with.
+    pub key: Option<SecretRef>,
+    /// What it hears.
+    pub kinds: Vec<NoticeKind>,
+}
+
+/// Where a webhook listens.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// At a URL that anybody may see.
+    Plain(Target),
+    /// At one that is a secret itself.
+    Secret(SecretRef),
 }
 
 /// What the command line says in place of the file, about this node alone.

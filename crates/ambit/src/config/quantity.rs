@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use ambit_model::{
-    calendar::{civil_from_days, days_from_civil},
-    ids::Millis,
-};
+pub use ambit_model::calendar::instant_text;
+use ambit_model::{calendar::days_from_civil, ids::Millis};
 use toml::value::Datetime;
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
@@ -24,14 +22,6 @@ pub fn instant(text: &str) -> Option<Millis> {
         Some(toml::value::Offset::Z) | None => 0,
     };
     Some(days * MILLIS_PER_DAY + time - offset_minutes * 60_000)
-}
-
-/// Writes an instant as RFC 3339 in UTC, to the second.
-pub fn instant_text(at: Millis) -> String {
-    let (days, millis) = (at.div_euclid(MILLIS_PER_DAY), at.rem_euclid(MILLIS_PER_DAY));
-    let (year, month, day) = civil_from_days(days);
-    let seconds = millis / 1000;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Reads `500ms`, `30s`, `15m`, `2h` or `90d`.

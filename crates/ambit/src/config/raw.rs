@@ -13,9 +13,11 @@ use ambit_model::Effect;
 
 mod approvals;
 mod grants;
+mod webhooks;
 
 pub use approvals::*;
 pub use grants::{Claim, Fragment, Grant, RoleHolder};
+pub use webhooks::{Webhook, WebhookEvent, WebhookFormat};
 
 /// The configuration of an Ambit deployment.
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -71,6 +73,10 @@ pub struct File {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-client-id"}))]
     pub clients: BTreeMap<String, Client>,
+    /// Other systems that hear what waits for people, by name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
+    pub webhooks: BTreeMap<String, Webhook>,
     /// What operators may do.
     #[serde(default)]
     pub operator: Operator,

@@ -1,5 +1,7 @@
 //! What an operator reads when something is wrong, and what becomes of a configuration when nothing is.
 
+mod webhooks;
+
 use std::{fs, path::Path};
 
 use super::*;

@@ -3,8 +3,14 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use ambit_egress::Client;
 use ambit_gateway::mcp::Refresher;
-use ambit_identity::{jwks::Jwks, signing::Signing, upkeep::Upkeep};
+use ambit_identity::{
+    jwks::Jwks,
+    signing::Signing,
+    upkeep::Upkeep,
+    webhooks::{self, Hooks},
+};
 use ambit_live::Live;
 use ambit_store::Store;
 use ambit_trail::Trail;
@@ -32,6 +38,8 @@ pub struct Beside {
     pub trail: Trail,
     pub store: Store,
     pub refresher: Refresher,
+    pub hooks: Hooks,
+    pub egress: Client,
     pub signing: Arc<Signing>,
     pub jwks: Arc<Jwks>,
     pub socket: OperatorSocket,
@@ -42,7 +50,8 @@ pub struct Beside {
 
 /// Starts everything.
 pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
-    let Beside { live, trail, store, refresher, signing, jwks, socket, reloader, resolved, name } = beside;
+    let Beside { live, trail, store, refresher, hooks, egress, signing, jwks, socket, reloader, resolved, name } =
+        beside;
     let mut tasks = JoinSet::new();
     let stop = || until(stopping.clone());
 
@@ -54,6 +63,9 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
 
     let end = stop();
     tasks.spawn(async move { refresher.run(end).await });
+
+    let (told, end) = (live.clone(), stop());
+    tasks.spawn(async move { webhooks::run(told, egress, hooks, end).await });
 
     let (upkeep, kept, end) = (Upkeep::new(Arc::clone(&signing), jwks), live.clone(), stop());
     tasks.spawn(async move { upkeep.run(kept, end).await });

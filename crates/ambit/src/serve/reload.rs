@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ambit_egress::{EgressRules, Roots};
-use ambit_identity::jwks::Jwks;
+use ambit_identity::{jwks::Jwks, webhooks::Hooks};
 use ambit_live::{Live, catalogue::ServerCatalogue};
 use ambit_model::{
     ids::ServerSlug,
@@ -13,7 +13,7 @@ use ambit_model::{
 use ambit_store::{StoreError, Tx, nodes};
 use tokio::sync::Mutex;
 
-use super::{applied_rules, client_secrets::ClientSecrets, declared, pinned};
+use super::{applied_rules, client_secrets::ClientSecrets, declared, pinned, webhooks};
 use crate::{
     catalogues::{self, Sources},
     config::{self, Resolved},
@@ -33,6 +33,7 @@ struct Shared {
     sources: Sources,
     jwks: Arc<Jwks>,
     client_secrets: ClientSecrets,
+    hooks: Hooks,
     turn: Mutex<()>,
 }
 
@@ -43,9 +44,10 @@ impl Reloader {
         live: Live,
         sources: Sources,
         jwks: Arc<Jwks>,
-        client_secrets: ClientSecrets,
+        (client_secrets, hooks): (ClientSecrets, Hooks),
     ) -> Self {
-        Self { shared: Arc::new(Shared { started_with, live, sources, jwks, client_secrets, turn: Mutex::new(()) }) }
+        let turn = Mutex::new(());
+        Self { shared: Arc::new(Shared { started_with, live, sources, jwks, client_secrets, hooks, turn }) }
     }
 
     /// As an operator's act asks for it.
@@ -63,7 +65,7 @@ impl Reloader {
     /// Why nothing was changed, for the operator.
     pub async fn reload(&self) -> Result<(), String> {
         let _turn = self.shared.turn.lock().await;
-        let Shared { started_with, live, sources, jwks, client_secrets, turn: _ } = self.shared.as_ref();
+        let Shared { started_with, live, sources, jwks, client_secrets, hooks, turn: _ } = self.shared.as_ref();
         let now = live.clock().now();
         let next = load(started_with.clone(), now).await?;
         same_process(started_with, &next)?;
@@ -73,12 +75,14 @@ impl Reloader {
         unreadable(&next, &read)?;
         let servers = read.into_iter().map(|server| keep_known(server, &known, &next)).collect();
         let secrets = ClientSecrets::resolve(&next).map_err(|error| format!("{error:#}"))?;
+        let told = webhooks::read(&next, &sources.egress).map_err(|error| format!("{error:#}"))?;
         let applied = applied(live, &next).await?;
         let before = Arc::clone(&live.current().deployment);
         live.reload(next.deployment.clone(), next.lock.clone(), servers, credentials)
             .await
             .map_err(|error| error.to_string())?;
         client_secrets.replace(secrets);
+        hooks.replace(told);
         declared::record(live, &before.grants, &next.deployment.grants).await;
         if let Err(error) = applied.commit().await {
             tracing::warn!(%error, "the store did not take note of the configuration: other nodes start with the old one");

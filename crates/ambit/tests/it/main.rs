@@ -29,4 +29,5 @@ mod schemas;
 mod sessions;
 mod tokens;
 mod upstreams;
+mod waiting;
 mod world;

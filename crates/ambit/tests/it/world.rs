@@ -95,7 +95,11 @@ pub fn waived(server: &str, tool: &str) -> String {
 
 /// The configuration of the tests, over an API at an address.
 pub fn config(api: SocketAddr) -> String {
-    let waiver = waived("things", "delete-thing");
+    config_with(api, &waived("things", "delete-thing"))
+}
+
+/// The same, with what its owner says about approvals.
+pub fn config_with(api: SocketAddr, approvals: &str) -> String {
     format!(
         r#"
 public_url = "{{url}}"
@@ -115,7 +119,7 @@ environment = "test"
 data_class = "internal"
 expires = 2099-01-01
 revoke_when = "the tests are over"
-{waiver}
+{approvals}
 [toolsets.things-read]
 title = "Look at things"
 tools = ["things/*"]

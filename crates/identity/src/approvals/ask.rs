@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ambit_live::{Live, Snapshot};
+use ambit_live::{Live, Snapshot, notices::NoticeKind};
 use ambit_model::{
     approval::{Approval, ExactCall, Lapse, Party, REQUEST_LIFE_MS, Stage, Told},
     caller::CallerFacts,
@@ -19,7 +19,7 @@ use ambit_store::{
 };
 use serde_json::json;
 
-use super::{REPEATS, Unable, caller_text, people, reach, record, seal};
+use super::{REPEATS, Unable, caller_text, people, reach, record, seal, tell};
 
 /// The shortest and the longest wait that a repeated call is told.
 const FIRST_WAIT_MS: Millis = 5_000;
@@ -223,6 +223,9 @@ async fn open(
         record(live, (&caller_text(user, agent), "approval.request"), approval, after, None).await?;
     }
     tx.commit().await?;
+    if let Opened::New(approval) = &opened {
+        tell(live, snapshot, NoticeKind::ApprovalRequested, approval);
+    }
     Ok(opened)
 }
 

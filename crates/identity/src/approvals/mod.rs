@@ -17,8 +17,9 @@ pub use sweep::sweep;
 pub use vote::{Ballot, VoteError, vote};
 
 use ambit_live::{
-    Live,
+    Live, Snapshot,
     keys::{KeyError, Keys, Use},
+    notices::{About, Notice, NoticeKind},
     recorder::{Deed, RecordError},
 };
 use ambit_model::{
@@ -87,6 +88,23 @@ fn unseal(keys: &Keys, id: &ApprovalId, digest: &Digest, sealed: &[u8]) -> Optio
 
 fn bound_to(id: &ApprovalId, digest: &Digest) -> [u8; 32] {
     Digest::of_parts([id.as_str().as_bytes(), &digest.0]).0
+}
+
+/// Tells people outside what became of a request, once it counts.
+fn tell(live: &Live, snapshot: &Snapshot, kind: NoticeKind, approval: &Approval) {
+    live.notices().tell(Notice {
+        kind,
+        at: live.clock().now(),
+        id: approval.id.to_string(),
+        about: About::Call {
+            tool: approval.tool.clone(),
+            server: approval.server.clone(),
+            effect: approval.told.effect,
+            environment: approval.told.environment.clone(),
+        },
+        requester: caller_text(approval.user.as_ref(), approval.agent.as_ref()),
+        link: format!("{}/approvals/{}", snapshot.deployment.public_url, approval.id),
+    });
 }
 
 /// Writes an act about a request down; what it says counts only afterwards.

@@ -1,6 +1,6 @@
 //! A person says yes or no to one exact call. Counted only if they may, at this moment; a no ends it whatever others said.
 
-use ambit_live::{Live, Snapshot};
+use ambit_live::{Live, Snapshot, notices::NoticeKind};
 use ambit_model::{
     approval::{Approval, Party, Says, Stage, Tally, UNUSED_LIFE_MS, Via, Vote, tally},
     ids::{ApprovalId, Millis, UserKey},
@@ -8,7 +8,7 @@ use ambit_model::{
 use ambit_store::{Tx, approvals};
 use serde_json::json;
 
-use super::{REPEATS, Unable, people, reach, record};
+use super::{REPEATS, Unable, people, reach, record, tell};
 
 /// A person's word on a request.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +107,11 @@ async fn once(live: &Live, ballot: Ballot<'_>) -> Result<Stage, VoteError> {
     let actor = format!("user {}", ballot.by);
     record(live, (&actor, act), &approval, after, ballot.reason).await.map_err(Unable::from)?;
     tx.commit().await?;
+    match outcome {
+        Tally::Approved(_) => tell(live, &snapshot, NoticeKind::ApprovalApproved, &approval),
+        Tally::Denied(_) => tell(live, &snapshot, NoticeKind::ApprovalDenied, &approval),
+        Tally::Open { .. } => {}
+    }
     Ok(stage)
 }
 

@@ -29,6 +29,7 @@ mod entitlement;
 pub(crate) mod grants;
 mod people;
 mod servers;
+mod webhooks;
 
 /// What the parts share.
 pub(super) struct Resolving<'a> {
@@ -73,6 +74,7 @@ impl Resolving<'_> {
             public_url,
             digest,
         };
+        let webhooks = self.webhooks(&egress);
         let listen = self.leaf(&root.key("listen"), raw.listen.parse()).unwrap_or(([127, 0, 0, 1], 0).into());
         let metrics = self.metrics(&listen);
         self.warn_of_silence();
@@ -81,6 +83,7 @@ impl Resolving<'_> {
             lock_file: file.with_extension("lock"),
             lock: Lock::default(),
             deployment,
+            webhooks,
             listen,
             metrics,
             store: self.store(&data_dir),

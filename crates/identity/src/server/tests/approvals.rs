@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ambit_live::notices::NoticeKind;
 use ambit_model::{
     Digest, Effect,
     approval::{Approver, ApproverRule, ExactCall, REQUEST_LIFE_MS},
@@ -126,6 +127,29 @@ async fn an_approver_sees_the_whole_call_and_lets_it_through_once() {
         assert!(trail.contains(act), "{act}");
     }
     assert!(!trail.contains("alert(1)"), "no argument is in the trail");
+}
+
+#[tokio::test]
+async fn people_outside_hear_what_waits_and_how_it_was_decided() {
+    let app = app().await;
+    let mut heard = app.live.notices().listen();
+    let mut bob = app.browser();
+    for (by_alice, what, kind) in
+        [(true, "approve", NoticeKind::ApprovalApproved), (false, "deny", NoticeKind::ApprovalDenied)]
+    {
+        let id = asked(&app, by_alice).await;
+        // Asked again it is the same request, and told once.
+        assert_eq!(asked(&app, by_alice).await, id);
+        let page = reach(&mut bob, &id, "bob").await.expect(200);
+        decide(&mut bob, &page, &id, what).await.expect(303);
+        for kind in [NoticeKind::ApprovalRequested, kind] {
+            let notice = heard.try_recv().unwrap();
+            assert_eq!((notice.kind, &notice.id), (kind, &id.to_string()));
+            assert_eq!(notice.link, format!("https://gw.example/approvals/{id}"));
+            assert!(!format!("{notice:?}").contains("purge"), "no argument is told");
+        }
+    }
+    assert!(heard.try_recv().is_err());
 }
 
 #[tokio::test]

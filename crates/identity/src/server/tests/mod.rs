@@ -19,6 +19,7 @@ mod revoke;
 mod routes;
 mod setup;
 mod under_way;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,
