@@ -93,8 +93,10 @@ pub enum Opened {
 const TAKE_TURN: &str = "
 insert into approval_turns (caller, taken_at) values ($1, $2)
 on conflict (caller) do update set taken_at = excluded.taken_at";
+/// The open one, of which there is at most one: by a clock that was set back it may seem older than one that is over.
 const LATEST: &str = "
-select * from approvals where call_digest = $1 order by requested_at desc, since desc, id desc limit 1";
+select * from approvals where call_digest = $1
+order by case when stage in ('pending', 'approved') then 0 else 1 end, requested_at desc, since desc, id desc limit 1";
 const COUNT_WAITING: &str = "
 select count(*) as waiting from approvals where caller = $1 and stage = 'pending' and until > $2";
 /// Makes room for the next request of the same call.
@@ -150,7 +152,7 @@ const PURGE: &str = "
 delete from approvals where requested_at <= $1 and stage not in ('pending', 'approved')";
 const PURGE_TURNS: &str = "delete from approval_turns where taken_at <= $1";
 
-/// The latest request of a call, whatever its stage.
+/// The open request of a call, or else the latest.
 ///
 /// # Errors
 /// [`StoreError`].

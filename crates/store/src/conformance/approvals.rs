@@ -23,6 +23,7 @@ cases![
     what_was_let_out_answers_for_a_while,
     arguments_are_erased_and_requests_forgotten,
     a_clock_that_steps_back_gives_nothing_back,
+    the_open_request_is_found_whatever_its_time_says,
     the_last_similar_call_is_the_last_that_was_let_out,
 ];
 
@@ -294,6 +295,22 @@ async fn a_clock_that_steps_back_gives_nothing_back(place: Place) {
     assert_eq!(consume(&store, "b", "call", NOW).await, None, "the clock went on: the yes is too old");
     assert!(consume(&store, "b", "call", NOW - 3_600_000).await.is_some());
     assert_eq!(consume(&store, "b", "call", NOW - 3_600_000).await, None, "once");
+}
+
+async fn the_open_request_is_found_whatever_its_time_says(place: Place) {
+    let store = place.store;
+    for (number, back) in [0, 3_600_000].into_iter().enumerate() {
+        let call = format!("call {number}");
+        let name = |part: &str| format!("{part}{number}");
+        open(&store, &name("z"), &call, NOW).await;
+        let mut tx = store.begin().await.unwrap();
+        assert!(approvals::lapse(&mut tx, &id(&name("z")), Lapse::Revoked, NOW).await.unwrap());
+        tx.commit().await.unwrap();
+        assert!(matches!(open(&store, &name("a"), &call, NOW - back).await, Opened::New(_)), "{back}");
+        let Opened::Known(known) = open(&store, &name("b"), &call, NOW - back).await else { panic!("{back}") };
+        assert_eq!(known.id, id(&name("a")));
+        assert_eq!(approvals::find_latest(&store, &digest(&call)).await.unwrap().unwrap().id, known.id);
+    }
 }
 
 async fn the_last_similar_call_is_the_last_that_was_let_out(place: Place) {
