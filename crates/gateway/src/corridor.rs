@@ -205,7 +205,13 @@ async fn call(
             }
             Err(Refusal::Unapproved(unapproved)) => {
                 opened.ruled(unapproved.guarded().ruled());
-                unapproved
+                match unapproved.under_glass(gateway.live().clock().now()) {
+                    Ok(guarded) => {
+                        let wish = Wish::of(&brought, &guarded, finish);
+                        break (*guarded, face, wish);
+                    }
+                    Err(unapproved) => unapproved,
+                }
             }
             Err(refusal) => {
                 if let Refusal::Ruled(_, ruled) = &refusal {

@@ -17,7 +17,14 @@ use ambit_mcp::{
     era::Era,
     strict::{self, Params},
 };
-use ambit_model::{Digest, Effect, Outcome, approval::ExactCall, revocation::Scope, server::Server};
+use ambit_model::{
+    Digest, Effect, Outcome,
+    approval::ExactCall,
+    grant::Reveal,
+    ids::{GrantId, Millis},
+    revocation::Scope,
+    server::Server,
+};
 use ambit_openapi::BuiltRequest;
 use ambit_policy::{CallFacts, CallVerdict, Verdict};
 use http::HeaderMap;
@@ -36,6 +43,7 @@ pub(crate) struct Guarded {
     trace: Option<String>,
     ruled: Arc<Ruled>,
     spent: Option<Spent>,
+    glass: Option<GrantId>,
 }
 
 /// A call that is guarded in every way but one: people have to approve it. There is no way to dispatch it.
@@ -124,8 +132,9 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
     };
     let ruled = Arc::new(permit.judge_call(live.keys(), &facts));
     let (era, sending) = (brought.era, Some(sending));
-    let guarded =
-        Guarded { permit, arguments, digest, credential, sending, era, trace, ruled: Arc::clone(&ruled), spent: None };
+    let ruling = Arc::clone(&ruled);
+    let (spent, glass) = (None, None);
+    let guarded = Guarded { permit, arguments, digest, credential, sending, era, trace, ruled: ruling, spent, glass };
     match ruled.verdict.outcome {
         Outcome::Allow => Ok(guarded),
         Outcome::NeedsApproval => Err(Refusal::Unapproved(Box::new(Unapproved::new(guarded, canonical)))),
@@ -160,6 +169,18 @@ impl Unapproved {
     /// The digest of the exact call.
     pub(crate) fn call(&self) -> &Digest {
         &self.call
+    }
+
+    /// The guarded call, if its caller broke the glass for its tool: then nobody else has to say yes.
+    ///
+    /// # Errors
+    /// The call as it was.
+    pub(crate) fn under_glass(mut self: Box<Self>, now: Millis) -> Result<Box<Guarded>, Box<Self>> {
+        let broken = self.guarded.broken_glass(self.guarded.snapshot(), now).map(|reveal| reveal.id.clone());
+        let Some(id) = broken else { return Err(self) };
+        tracing::warn!(tool = %self.guarded.tool().id(), glass = %id, "a call waits for nobody: the glass was broken");
+        self.guarded.glass = Some(id);
+        Ok(Box::new(self.guarded))
     }
 
     /// The guarded call, for an approval that was spent on exactly this one.
@@ -225,8 +246,10 @@ impl Guarded {
 
     /// Whether it is still allowed, now.
     pub(crate) fn stands(&self, gateway: &Gateway) -> bool {
-        let verdict = self.permit.stands(&gateway.live().current(), gateway.live().clock().now());
-        verdict.is_some_and(|verdict| hold_to_grants(&verdict, &self.arguments).is_ok())
+        let (current, now) = (&gateway.live().current(), gateway.live().clock().now());
+        let verdict = self.permit.stands(current, now);
+        let stands = verdict.is_some_and(|verdict| hold_to_grants(&verdict, &self.arguments).is_ok());
+        stands && (self.glass.is_none() || self.broken_glass(current, now).is_some())
     }
 
     pub(crate) fn verdict(&self) -> &Arc<Verdict> {
@@ -270,6 +293,16 @@ impl Guarded {
     /// What the rules that read the call said.
     pub(crate) fn ruled(&self) -> &Arc<Ruled> {
         &self.ruled
+    }
+
+    /// The broken glass by which it waited for nobody.
+    pub(crate) fn glass(&self) -> Option<&GrantId> {
+        self.glass.as_ref()
+    }
+
+    fn broken_glass<'a>(&self, snapshot: &'a Snapshot, now: Millis) -> Option<&'a Reveal> {
+        let tool = self.tool();
+        snapshot.broken_glass(self.caller().facts(), (tool.id(), tool.effect.effect), now)
     }
 
     /// The approval that was spent on it.

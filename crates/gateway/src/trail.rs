@@ -20,7 +20,7 @@ use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
     Outcome,
     event::{Decided, Event, Executed, Intent, OutcomeEvent, SpentApproval, Target, VERSION},
-    ids::{ApprovalId, Millis},
+    ids::{ApprovalId, GrantId, Millis},
 };
 use ambit_policy::Verdict;
 
@@ -235,7 +235,8 @@ impl Opened {
         wish: Option<Wish>,
     ) -> Result<Recorded, Closed<Reply>> {
         let at = self.gateway.live().clock().now();
-        let durability = match (guarded.is_read() && guarded.spent().is_none(), &wish) {
+        let is_plain_read = guarded.is_read() && guarded.spent().is_none() && guarded.glass().is_none();
+        let durability = match (is_plain_read, &wish) {
             (false, _) => Durability::Synced,
             (true, Some(_)) => self.durability(),
             (true, None) => Durability::Written,
@@ -245,7 +246,7 @@ impl Opened {
         let appended = self.open.write(&event, at, keys.clone(), durability);
         self.keys = Some(keys);
         self.stage = Stage::Dispatched;
-        if guarded.is_read() && guarded.spent().is_none() && wish.is_none() {
+        if is_plain_read && wish.is_none() {
             // Written together with its outcome, before the answer.
             self.intent = Some(appended);
             return Ok(Recorded { opened: self, relay: None });
@@ -362,6 +363,7 @@ impl Draft {
             decision: self.decided(guarded.verdict(), Outcome::Allow),
             credential: guarded.credential().map(|credential| credential.id.as_str()),
             trace: guarded.trace(),
+            break_glass: guarded.glass().map(GrantId::as_str),
             approval: guarded.spent().map(|spent| SpentApproval {
                 id: spent.id().as_str(),
                 by: spent.by().iter().map(ToString::to_string).collect(),

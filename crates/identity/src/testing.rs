@@ -88,6 +88,7 @@ pub fn deployment() -> Deployment {
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
+        break_glass: ambit_model::break_glass::BreakGlass::default(),
         operator_may_mint: true,
         digest: Digest::of(b"one"),
     }

@@ -7,6 +7,7 @@ use std::{
 
 use ambit_model::{
     Digest,
+    break_glass::BreakGlass,
     ceiling::ClientCeilings,
     endpoint::{Endpoint, EndpointIssuer},
     grant::Grant,
@@ -45,6 +46,8 @@ pub struct Deployment {
     pub roles: Roles,
     /// The organisation's rules.
     pub policies: Arc<Policies>,
+    /// Who may break the glass (`[break_glass]`).
+    pub break_glass: BreakGlass,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

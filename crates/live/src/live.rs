@@ -12,7 +12,7 @@ use std::{
 };
 
 use ambit_model::ids::{Millis, ServerSlug};
-use ambit_store::{Store, StoreError, grants, reveals, revocations};
+use ambit_store::{Store, StoreError, broken_glass, grants, reveals, revocations};
 use ambit_trail::Trail;
 use arc_swap::ArcSwap;
 use serde_json::json;
@@ -312,6 +312,7 @@ pub(crate) async fn load_at(store: &Store, now: Millis) -> Result<Rows, StoreErr
         revision,
         grants: grants::load_live(store, now).await?,
         reveals: reveals::load_live(store, now).await?,
+        glass: broken_glass::load_live(store, now).await?.into_iter().collect(),
         marks: revocations::load_all(store).await?.into_iter().map(|marked| (marked.scope, marked.mark)).collect(),
     })
 }

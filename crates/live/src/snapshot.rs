@@ -1,13 +1,15 @@
 //! One immutable view of the deployment: everything a request decides on. Built whole, or not at all.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use ambit_model::{
+    Effect,
+    caller::CallerFacts,
     grant::{Grant, Reveal},
-    ids::ServerSlug,
+    ids::{GrantId, Millis, ServerSlug, ToolId},
     revocation::{Mark, Scope},
 };
 use ambit_policy::{BuildError, EndpointFacts, EndpointIndex, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex};
@@ -37,6 +39,7 @@ pub struct Snapshot {
     pub catalogue: Arc<Catalogue>,
     /// What is spent downstream.
     pub credentials: Arc<Spendables>,
+    glass: Vec<Reveal>,
     by_path: HashMap<String, usize>,
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Rows {
     pub(crate) revision: u64,
     pub(crate) grants: Vec<Grant>,
     pub(crate) reveals: Vec<Reveal>,
+    /// Those of a broken glass.
+    pub(crate) glass: BTreeSet<GrantId>,
     pub(crate) marks: Vec<(Scope, Mark)>,
 }
 
@@ -95,7 +100,35 @@ impl Snapshot {
             judge: Arc::new(judge),
             catalogue: Arc::new(catalogue),
             credentials: Arc::clone(&inputs.credentials),
+            glass: inputs
+                .rows
+                .reveals
+                .iter()
+                .filter(|reveal| inputs.rows.glass.contains(&reveal.id))
+                .cloned()
+                .collect(),
             by_path,
+        })
+    }
+
+    /// The broken glass by which a call of this caller waits for nobody now: their own, in this client, for a toolset that has
+    /// the tool, while configuration still names them and it. No agent has one, and nobody by a token an operator made.
+    pub fn broken_glass(
+        &self,
+        caller: &CallerFacts,
+        (tool, effect): (&ToolId, Effect),
+        now: Millis,
+    ) -> Option<&Reveal> {
+        let user = caller.user().filter(|_| caller.agent().is_none() && caller.operator.is_none())?;
+        self.glass.iter().find(|reveal| {
+            let toolset = self.deployment.toolsets.get(&reveal.toolset);
+            reveal.user == user.key
+                && reveal.client == caller.client.id
+                && reveal.agent.is_none()
+                && reveal.starts_at <= now
+                && now < reveal.expires_at
+                && self.deployment.break_glass.admits(&reveal.user, &reveal.toolset)
+                && toolset.is_some_and(|toolset| toolset.contains(tool, effect))
         })
     }
 

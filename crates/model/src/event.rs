@@ -174,6 +174,9 @@ pub struct Intent<'a> {
     /// The approval that was spent on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<SpentApproval<'a>>,
+    /// The broken glass by which it waited for nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<&'a str>,
 }
 
 /// An approval that was spent on a call.

@@ -4,6 +4,7 @@
 //! `ARCHITECTURE.md`; one word, one type.
 
 pub mod approval;
+pub mod break_glass;
 pub mod calendar;
 pub mod caller;
 pub mod canonical;

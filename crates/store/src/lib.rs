@@ -28,6 +28,7 @@ pub mod sessions;
 
 pub mod acceptances;
 pub mod approvals;
+pub mod broken_glass;
 pub mod grants;
 pub mod nodes;
 pub mod reveals;

@@ -24,7 +24,7 @@ pub struct RevealRecord {
 }
 
 impl RevealRecord {
-    fn read(row: &Row) -> Result<Self, StoreError> {
+    pub(crate) fn read(row: &Row) -> Result<Self, StoreError> {
         let reveal = Reveal {
             id: row.id("id")?,
             user: row.user("user_key")?,

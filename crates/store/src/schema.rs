@@ -20,6 +20,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 6, name: "grants of every origin", sql: GRANT_RECORDS },
     Step { version: 7, name: "approvals", sql: APPROVALS },
     Step { version: 8, name: "applied rule sets", sql: RULE_SETS },
+    Step { version: 9, name: "broken glass", sql: BROKEN_GLASS },
 ];
 
 const FLEET: &str = "
@@ -304,6 +305,15 @@ create table rule_sets (
     rules text not null,
     first_applied_at bigint not null,
     last_applied_at bigint not null
+);
+";
+
+const BROKEN_GLASS: &str = "
+create table broken_glass (
+    reveal text primary key references reveals (id),
+    reviewed_by text,
+    reviewed_at bigint,
+    review text
 );
 ";
 

@@ -13,6 +13,7 @@ use crate::{
 pub mod account;
 pub mod approve;
 pub mod audit;
+pub mod break_glass;
 pub mod check;
 pub mod explain;
 pub mod grant;

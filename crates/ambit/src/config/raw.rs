@@ -12,10 +12,12 @@ use serde::Deserialize;
 use ambit_model::Effect;
 
 mod approvals;
+mod break_glass;
 mod grants;
 mod webhooks;
 
 pub use approvals::*;
+pub use break_glass::BreakGlass;
 pub use grants::{Claim, Fragment, Grant, RoleHolder};
 pub use webhooks::{Webhook, WebhookEvent, WebhookFormat};
 
@@ -73,6 +75,9 @@ pub struct File {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-client-id"}))]
     pub clients: BTreeMap<String, Client>,
+    /// Who may use destructive tools for a while without waiting for others.
+    #[serde(default)]
+    pub break_glass: BreakGlass,
     /// Other systems that hear what waits for people, by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]

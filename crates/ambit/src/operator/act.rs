@@ -123,6 +123,15 @@ pub enum Act {
         /// Why.
         reason: Option<String>,
     },
+    /// Every broken glass, and what was said of it.
+    ListGlass {},
+    /// What somebody says of a broken glass afterwards.
+    ReviewGlass {
+        /// The reveal it gave.
+        id: GrantId,
+        /// What.
+        says: String,
+    },
 }
 
 impl Act {
@@ -142,6 +151,8 @@ impl Act {
             Self::ListApprovals {} => "approvals",
             Self::ShowApproval { .. } => "approval",
             Self::Decide { .. } => "decide",
+            Self::ListGlass {} => "glass",
+            Self::ReviewGlass { .. } => "review_glass",
         }
     }
 
@@ -150,14 +161,14 @@ impl Act {
         match self {
             Self::Grant { subject, .. } => subject.to_string(),
             Self::Reveal { user, .. } | Self::Token { user, .. } => format!("user {user}"),
-            Self::End { id, .. } => format!("grant {id}"),
+            Self::End { id, .. } | Self::ReviewGlass { id, .. } => format!("grant {id}"),
             Self::Revoke { scope, .. } | Self::Block { scope, .. } | Self::Unblock { scope, .. } => scope.0.to_string(),
             Self::AccountLink { account } => format!("account {account}"),
             Self::Accept { tools } => match tools.as_slice() {
                 [one] => format!("tool {}", one.tool),
                 several => format!("{} tools", several.len()),
             },
-            Self::Reload {} | Self::ListApprovals {} => "deployment".to_owned(),
+            Self::Reload {} | Self::ListApprovals {} | Self::ListGlass {} => "deployment".to_owned(),
             Self::ShowApproval { id } | Self::Decide { id, .. } => format!("approval {id}"),
         }
     }

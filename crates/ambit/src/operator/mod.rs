@@ -9,6 +9,7 @@ mod approve;
 pub mod client;
 pub mod context;
 mod entitle;
+mod glass;
 mod mark;
 pub mod os_user;
 pub mod perform;

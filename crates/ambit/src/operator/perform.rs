@@ -14,7 +14,7 @@ use super::{
     act::{AcceptedTool, Act, Done, MAX_ACCEPTED},
     approve,
     context::OperatorContext,
-    entitle, mark, rights,
+    entitle, glass, mark, rights,
 };
 use crate::config::quantity::instant_text;
 
@@ -108,6 +108,8 @@ pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Do
         Act::ListApprovals {} => approve::list(by, context).await,
         Act::ShowApproval { id } => approve::show(&id, by, context).await,
         Act::Decide { id, says, reason } => approve::decide((&id, says, reason.as_deref()), by, context).await,
+        Act::ListGlass {} => glass::list(context).await,
+        Act::ReviewGlass { id, says } => glass::review((&id, &says), by, context).await,
         Act::Reload {} => {
             context.reload().await.map_err(ActError::Refused)?;
             Ok(Done { sentence: "configuration and lock file were read again".to_owned(), result: json!({}) })

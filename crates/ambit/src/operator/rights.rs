@@ -22,6 +22,8 @@ enum Needs {
     OwnerOf(Vec<ServerSlug>),
     /// An admin.
     Admin,
+    /// An admin or an auditor: whoever looks at what others did.
+    Reviewer,
     /// An approver. Which calls they decide is asked when they do.
     Approver,
 }
@@ -46,6 +48,8 @@ pub(super) async fn check(act: &Act, by: &str, context: &OperatorContext) -> Res
         Needs::OwnerOf(_) => {
             return Err(not_yours(role_missing(&rights, "an admin, or the owner of every server it reaches")));
         }
+        Needs::Reviewer if rights.are(Role::Auditor) => {}
+        Needs::Reviewer => return Err(not_yours(role_missing(&rights, "an admin or an auditor"))),
         Needs::Approver if rights.are(Role::Approver) => {}
         Needs::Approver => return Err(not_yours(role_missing(&rights, "an approver"))),
         Needs::Admin => return Err(not_yours(role_missing(&rights, "an admin"))),
@@ -89,6 +93,7 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
         Act::Accept { tools } => Needs::OwnerOf(tools.iter().map(|accepted| accepted.tool.server.clone()).collect()),
         Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} => Needs::Admin,
         Act::ListApprovals {} | Act::ShowApproval { .. } | Act::Decide { .. } => Needs::Approver,
+        Act::ListGlass {} | Act::ReviewGlass { .. } => Needs::Reviewer,
     })
 }
 
@@ -123,6 +128,8 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         | Act::ListApprovals {}
         | Act::ShowApproval { .. }
         | Act::Decide { .. }
+        | Act::ListGlass {}
+        | Act::ReviewGlass { .. }
         | Act::Reload {} => return None,
     };
     let by_record = rights.persons.iter().find_map(|person| stands_behind(&holder, person, deployment));

@@ -3,6 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ambit_model::{
+    grant::Reveal,
+    ids::{ClientId, GrantId, ToolsetSlug, UserKey},
+};
+use ambit_store::{broken_glass, reveals};
 use ambit_testkit::app::{Answer, Caller, Given, TestApp};
 use serde_json::{Value, json};
 
@@ -29,13 +34,18 @@ async fn guarded(more: impl Fn(&Api) -> String) -> (TestApp, Api, Caller) {
     let roles =
         format!("[[operator.roles]]\nos_user = \"{os_user}\"\nperson = \"bob\"\nroles = [\"admin\", \"approver\"]\n");
     app.write_config(&(text + &roles)).unwrap();
-    app.act(&ambit::operator::Act::Reload {}).await.unwrap();
+    reload(&app).await;
     // Whoever approves has to be able to log in.
     let link: Value = serde_json::from_str(&ambit(&app, &["account", "--json", "link", "bob"]).await).unwrap();
     app.browser().set_password(link["url"].as_str().unwrap()).await.unwrap();
     world::reveal(&app, "c1").await;
     let alice = world::person(&app, "alice", "c1");
     (app, api, alice)
+}
+
+async fn reload(app: &TestApp) {
+    let answer = app.act(&ambit::operator::Act::Reload {}).await.unwrap();
+    assert!(matches!(answer, ambit::operator::socket::Answer::Done(_)), "{answer:?}");
 }
 
 async fn delete(alice: &Caller) -> Answer {
@@ -131,5 +141,65 @@ async fn a_webhook_that_does_not_answer_holds_nobody_up_and_is_reported() {
     api.answers(200, r#"{"ok":true}"#);
     ambit(&app, &["approve", "yes", &id]).await;
     assert!(world::is_fine(&delete(&alice).await));
+    app.stop().await.unwrap();
+}
+
+/// As the page does it for somebody who has just proved who they are.
+async fn break_glass(app: &TestApp, id: &str, user: &str) {
+    let (store, now) = (app.live().store(), app.live().clock().now());
+    let reveal = Reveal {
+        id: GrantId::parse(id).unwrap(),
+        user: UserKey::local(user).unwrap(),
+        client: ClientId::parse("c9").unwrap(),
+        agent: None,
+        toolset: ToolsetSlug::parse("things-cleanup").unwrap(),
+        reason: "the pager rang".into(),
+        approved_by: None,
+        starts_at: now,
+        expires_at: now + 3_600_000,
+    };
+    let mut tx = store.begin().await.unwrap();
+    reveals::insert(&mut tx, &reveal, &format!("user local:{user}"), now).await.unwrap();
+    broken_glass::insert(&mut tx, &reveal.id).await.unwrap();
+    tx.commit().await.unwrap();
+    app.live().refresh().await.unwrap();
+}
+
+#[tokio::test]
+async fn broken_glass_counts_while_configuration_names_who_broke_it_and_somebody_else_reviews_it() {
+    let names = "[break_glass]\npeople = [\"alice\"]\ntoolsets = [\"things-cleanup\"]\n";
+    let (app, api, _) = guarded(|_| names.to_owned()).await;
+    break_glass(&app, "glass:1", "alice").await;
+    let alice = world::person(&app, "alice", "c9");
+    assert!(world::is_fine(&delete(&alice).await));
+    assert_eq!(deleted(&api), 1);
+    let calls: Vec<_> = app.events().unwrap().into_iter().filter(|event| event["event"] == "intent").collect();
+    assert_eq!(calls.last().unwrap()["break_glass"], "glass:1");
+
+    let list = ambit(&app, &["break-glass", "list"]).await;
+    assert!(list.contains("glass:1") && list.contains("nobody has looked at it yet"), "{list}");
+    ambit(&app, &["break-glass", "review", "glass:1", "--reason", "ticket 12"]).await;
+    let list: Value = serde_json::from_str(&ambit(&app, &["break-glass", "--json", "list"]).await).unwrap();
+    assert_eq!(list[0]["review"]["says"], "ticket 12");
+    // Once; not one that is none; and not by whoever broke it, who is bob here.
+    break_glass(&app, "glass:2", "bob").await;
+    for (id, why) in [("glass:1", "before"), ("glass:9", "no glass"), ("glass:2", "somebody else")] {
+        let (code, out, err) = app.ambit(&["break-glass", "review", id, "--reason", "fine"]).await;
+        assert!(code == 1 && format!("{out}{err}").contains(why), "{id}: {out}{err}");
+    }
+    // Bob is not named: his is an ordinary reveal.
+    let bob = world::person(&app, "bob", "c9");
+    let refused = delete(&bob).await;
+    assert!(
+        refused.json()["result"]["isError"] == true && refused.text().contains("not executed"),
+        "{}",
+        refused.text()
+    );
+    let text = std::fs::read_to_string(app.config_file()).unwrap();
+    std::fs::write(app.config_file(), text.replace(names, "")).unwrap();
+    reload(&app).await;
+    let waiting = delete(&alice).await;
+    assert_eq!(told(&waiting)["status"], "approval_pending", "named no more: {}", waiting.text());
+    assert_eq!(deleted(&api), 1);
     app.stop().await.unwrap();
 }

@@ -7,6 +7,7 @@ mod upstream;
 
 mod allowing;
 mod approving;
+mod breaking;
 mod crashing;
 mod echoing;
 mod entering;

@@ -29,6 +29,7 @@ use ambit_live::{
 use ambit_model::{
     Digest, Effect,
     approval::{Approver, ApproverRule, Waiver},
+    break_glass::BreakGlass,
     caller::{Assurance, ClientFacts},
     ceiling::{Ceiling, ClientCeilings},
     constraints::Constraints,
@@ -394,12 +395,47 @@ impl Room {
     /// Has the API describe its tools otherwise, and everybody accept that.
     pub async fn tools_become(&self, document: &Value) {
         let deployment = Deployment::clone(&self.live.current().deployment);
-        let compiled = ambit_openapi::compile(document, &ambit_openapi::Options::default()).unwrap();
-        let base = ambit_openapi::BaseUrl::parse(&format!("http://{}", self.upstream.address)).unwrap();
-        let api = ServerCatalogue::from_openapi(&deployment.servers["api"], &compiled, base, T0);
+        let api = self.described(document);
         let mut servers = self.live.servers().await;
         servers.insert(api.slug.clone(), Arc::new(api));
         self.reload(deployment, servers.into_values().collect()).await;
+    }
+
+    /// The same, and nobody has accepted it.
+    pub async fn tools_become_unaccepted(&self, document: &Value) {
+        self.live.replace_server(Arc::new(self.described(document))).await.unwrap();
+    }
+
+    fn described(&self, document: &Value) -> ServerCatalogue {
+        let deployment = &self.live.current().deployment;
+        let compiled = ambit_openapi::compile(document, &ambit_openapi::Options::default()).unwrap();
+        let base = ambit_openapi::BaseUrl::parse(&format!("http://{}", self.upstream.address)).unwrap();
+        ServerCatalogue::from_openapi(&deployment.servers["api"], &compiled, base, T0)
+    }
+
+    /// Has other people break the glass from now on.
+    pub async fn glass_becomes(&self, break_glass: BreakGlass) {
+        let mut deployment = Deployment::clone(&self.live.current().deployment);
+        deployment.digest = Digest::of(format!("{break_glass:?}").as_bytes());
+        deployment.break_glass = break_glass;
+        let servers = self.live.servers().await.into_values().collect();
+        self.reload(deployment, servers).await;
+    }
+
+    pub async fn break_glass(&self, id: &str, user: &str, client: &str, toolset: &str) {
+        self.reveal_as(id, user, client, toolset).await;
+        self.change(async |tx, _| {
+            ambit_store::broken_glass::insert(tx, &GrantId::parse(id).unwrap()).await.unwrap();
+        })
+        .await;
+    }
+
+    pub async fn block(&self, scope: Scope) {
+        self.change(async |tx, room| {
+            let act = ambit_store::revocations::Act { by: "operator:test", reason: "test", at_ms: room.clock.now() };
+            ambit_store::revocations::block(tx, &scope, act).await.unwrap();
+        })
+        .await;
     }
 
     /// Swaps everything, with every tool accepted.
@@ -703,6 +739,10 @@ fn deployment(peer_url: &str) -> Deployment {
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
+        break_glass: BreakGlass {
+            people: [UserKey::local("alice").unwrap()].into(),
+            toolsets: [ToolsetSlug::parse("destroys").unwrap()].into(),
+        },
         operator_may_mint: true,
         digest: Digest::of(b"tests"),
     }

@@ -199,7 +199,7 @@ fn down(error: Unable) -> PageError {
 }
 
 /// A login that lies in the future was made by a clock that was set back since: it is not fresh.
-fn is_fresh(session: &Session, now: Millis) -> bool {
+pub(super) fn is_fresh(session: &Session, now: Millis) -> bool {
     session.auth_time <= now && now < session.auth_time.saturating_add(FRESH_MS)
 }
 

@@ -18,7 +18,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 use super::{
-    Shared, approvals, consent,
+    Shared, approvals, break_glass, consent,
     cookie::Cookie,
     csrf::Anonymous,
     failure::Down,
@@ -34,6 +34,9 @@ const FORM: &str = "login";
 
 /// In place of the id of a request: all of them.
 const ALL: &str = "all";
+
+/// In place of the id of a request: the page for emergencies.
+const GLASS: &str = "break-glass";
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -71,6 +74,9 @@ pub(crate) async fn form(
 
 /// Where a person who came for an approval goes on to: a page of ours, whatever the form says.
 fn destination(approval: &str) -> String {
+    if approval == GLASS {
+        return break_glass::PATH.to_owned();
+    }
     ApprovalId::parse(approval)
         .ok()
         .filter(|id| id.as_str() != ALL)

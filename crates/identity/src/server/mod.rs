@@ -10,6 +10,7 @@
 mod approvals;
 mod authorization;
 mod authorize;
+mod break_glass;
 mod client;
 mod code;
 mod consent;

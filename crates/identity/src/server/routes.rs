@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Shared, approvals, authorize, consent, exchange, introspect, login, logout, metadata, my_clients, page, register,
-    reply, revoke, setup,
+    Shared, approvals, authorize, break_glass, consent, exchange, introspect, login, logout, metadata, my_clients,
+    page, register, reply, revoke, setup,
 };
 
 /// Largest body of any request here, in bytes.
@@ -47,9 +47,10 @@ const CLIENTS: &str = "/clients";
 const CLIENT: &str = "/clients/{family}";
 const APPROVALS: &str = "/approvals";
 const APPROVAL: &str = "/approvals/{id}";
+const BREAK_GLASS: &str = "/break-glass";
 
 /// Every route of the authorization server.
-pub const ROUTES: [Route; 23] = [
+pub const ROUTES: [Route; 25] = [
     route("GET", OAUTH_METADATA, "metadata of an issuer (RFC 8414)"),
     route("GET", OPENID_INSERTED, "the same for clients that know OpenID Connect only"),
     route("GET", OPENID_APPENDED, "the same, as OpenID Connect Discovery spells it"),
@@ -73,6 +74,8 @@ pub const ROUTES: [Route; 23] = [
     route("GET", APPROVALS, "the calls that wait for a person, and those in their name"),
     route("GET", APPROVAL, "one of them: its status, or the whole call for who may decide it"),
     route("POST", APPROVAL, "a person approves or denies a call"),
+    route("GET", BREAK_GLASS, "what a named person may use without waiting for others"),
+    route("POST", BREAK_GLASS, "they begin or end that"),
 ];
 
 pub(super) fn router(server: Shared) -> Router {
@@ -95,6 +98,7 @@ pub(super) fn router(server: Shared) -> Router {
         .route(CLIENT, post(my_clients::change))
         .route(APPROVALS, get(approvals::list))
         .route(APPROVAL, get(approvals::look).post(approvals::decide))
+        .route(BREAK_GLASS, get(break_glass::look).post(break_glass::act))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(server)
 }

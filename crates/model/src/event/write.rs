@@ -160,6 +160,7 @@ impl Intent<'_> {
                 object.texts("by", &approval.by);
             });
         }
+        object.text_if("break_glass", self.break_glass);
         object.close()
     }
 }
@@ -253,6 +254,7 @@ mod tests {
                 },
                 credential: credential.as_deref(), trace: trace.as_deref(),
                 approval: trace.as_deref().map(|id| SpentApproval { id, by: policies.clone() }),
+                break_glass: credential.as_deref(),
             });
             prop_assert_eq!(written(&event), derived(&event));
         }

@@ -7,6 +7,7 @@ use ambit_model::Digest;
 use crate::{Store, StoreUrl, testing};
 
 mod approvals;
+mod broken_glass;
 mod concurrency;
 mod entitlement;
 mod fleet;
@@ -56,6 +57,7 @@ async fn run_all(fresh: impl Fn() -> StoreUrl) {
         identity::CASES,
         entitlement::CASES,
         approvals::CASES,
+        broken_glass::CASES,
         fleet::CASES,
         schema::CASES,
         trail::CASES,

@@ -14,6 +14,7 @@ cases![
 async fn empty(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     for table in [
+        "broken_glass",
         "approval_turns",
         "approval_votes",
         "approvals",
@@ -106,9 +107,16 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone(place: Place) {
 
 async fn an_older_database_is_brought_up_to_date(place: Place) {
     let mut tx = place.store.begin().await.unwrap();
-    for table in
-        ["rule_sets", "approval_turns", "approval_votes", "approvals", "grant_records", "trail_keys", "trail_bundles"]
-    {
+    for table in [
+        "broken_glass",
+        "rule_sets",
+        "approval_turns",
+        "approval_votes",
+        "approvals",
+        "grant_records",
+        "trail_keys",
+        "trail_bundles",
+    ] {
         tx.execute_script(format!("drop table {table};")).await.unwrap();
     }
     tx.execute("delete from schema_version where version >= 5", &[]).await.unwrap();

@@ -101,6 +101,7 @@ impl Call {
             credential: None,
             trace: None,
             approval: None,
+            break_glass: None,
         });
         Record { bytes: event.to_bytes(), at: self.at, keys: Keys::of(&event), durability }
     }

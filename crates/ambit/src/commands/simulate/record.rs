@@ -18,7 +18,7 @@ pub(super) struct Decision<'a> {
     pub(super) caller: Option<Cow<'a, str>>,
     /// What rules read of the call, sealed.
     pub(super) call: Option<Cow<'a, str>>,
-    /// Whether an approval was spent on it.
+    /// Whether an approval was spent on it, or broken glass stood in for one.
     pub(super) approved: bool,
 }
 
@@ -51,6 +51,7 @@ struct Event<'a> {
     #[serde(borrow)]
     decision: Option<Decided<'a>>,
     approval: Option<IgnoredAny>,
+    break_glass: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +87,6 @@ pub(super) fn read(bytes: &[u8], since: Millis) -> Option<Decision<'_>> {
         outcome: decided.outcome,
         caller: decided.caller,
         call: decided.call,
-        approved: event.kind == "intent" && event.approval.is_some(),
+        approved: event.kind == "intent" && (event.approval.is_some() || event.break_glass.is_some()),
     })
 }

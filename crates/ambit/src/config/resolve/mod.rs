@@ -24,6 +24,7 @@ use super::{
 
 mod approvals;
 mod authorities;
+mod break_glass;
 mod endpoints;
 mod entitlement;
 pub(crate) mod grants;
@@ -70,6 +71,7 @@ impl Resolving<'_> {
             clients: self.registered_clients(),
             roles: self.roles(),
             policies,
+            break_glass: self.break_glass(),
             operator_may_mint: raw.operator.mint,
             public_url,
             digest,

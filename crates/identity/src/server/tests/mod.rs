@@ -1,6 +1,7 @@
 //! The authorization server through its router, on a real store and a real trail, with a clock that stands still.
 
 mod approvals;
+mod break_glass;
 mod browser;
 mod code;
 mod consent;

@@ -51,6 +51,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
+        break_glass: ambit_model::break_glass::BreakGlass::default(),
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }

@@ -1,0 +1,86 @@
+//! What operators see of broken glass, and what they say of it afterwards. Whoever broke it is not who looks at it.
+
+use ambit_model::ids::GrantId;
+use ambit_store::broken_glass::{self, BrokenGlass, Review};
+use serde_json::{Value, json};
+
+use super::{
+    act::Done,
+    context::OperatorContext,
+    entitle::with_reason,
+    perform::{ActError, Entry, settle},
+};
+use crate::config::quantity::instant_text;
+
+/// Every broken glass, newest first.
+pub(super) async fn list(context: &OperatorContext) -> Result<Done, ActError> {
+    let all = broken_glass::list(&context.store, None).await?;
+    let lines: Vec<_> = all.iter().map(line).collect();
+    let sentence = if lines.is_empty() { "nobody broke the glass".to_owned() } else { lines.join("\n") };
+    Ok(Done { sentence, result: all.iter().map(members).collect() })
+}
+
+/// What somebody says of one, once.
+pub(super) async fn review(
+    (id, says): (&GrantId, &str),
+    by: &str,
+    context: &OperatorContext,
+) -> Result<Done, ActError> {
+    with_reason(says)?;
+    let found = broken_glass::find(&context.store, id).await?;
+    let glass = found
+        .ok_or_else(|| ActError::Refused(format!("no glass was broken as `{id}`: see `ambit break-glass list`")))?;
+    let who = &glass.reveal.reveal.user;
+    let name = by.strip_prefix("operator:").unwrap_or(by);
+    let rights = context.deployment().roles.of_os_user(name).unwrap_or_default();
+    if rights.persons.contains(who) {
+        return Err(ActError::NotYours(format!("you are {who}, who broke it: let somebody else look at it")));
+    }
+    let review = Review { by: by.to_owned(), at: context.clock.now(), says: says.to_owned() };
+    let mut tx = context.store.begin().await?;
+    if !broken_glass::review(&mut tx, id, &review).await? {
+        return Err(ActError::Refused(format!("`{id}` was looked at before: see `ambit break-glass list`")));
+    }
+    let subject = format!("grant {id}");
+    let after = Some(json!({ "user": who.to_string() }));
+    let entry = Entry { act: "break_glass.review", subject: &subject, before: None, after, reason: Some(says) };
+    settle(tx, entry, by, context).await?;
+    Ok(Done { sentence: format!("{by} looked at {id}"), result: json!({ "id": id, "reviewed_by": by }) })
+}
+
+fn line(glass: &BrokenGlass) -> String {
+    let reveal = &glass.reveal.reveal;
+    let review = glass.review.as_ref().map_or_else(
+        || "nobody has looked at it yet".to_owned(),
+        |review| format!("{} at {}: {}", review.by, instant_text(review.at), review.says),
+    );
+    format!(
+        "{}  {}  {} in {}  {} to {}  {:?}  {review}",
+        reveal.id,
+        reveal.user,
+        reveal.toolset,
+        reveal.client,
+        instant_text(reveal.starts_at),
+        instant_text(glass.reveal.ended.as_ref().map_or(reveal.expires_at, |(_, at)| *at)),
+        reveal.reason
+    )
+}
+
+fn members(glass: &BrokenGlass) -> Value {
+    let reveal = &glass.reveal.reveal;
+    json!({
+        "id": reveal.id,
+        "user": reveal.user.to_string(),
+        "client": reveal.client,
+        "toolset": reveal.toolset,
+        "reason": reveal.reason,
+        "starts_at": instant_text(reveal.starts_at),
+        "expires_at": instant_text(reveal.expires_at),
+        "ended_at": glass.reveal.ended.as_ref().map(|(_, at)| instant_text(*at)),
+        "review": glass.review.as_ref().map(|review| json!({
+            "by": review.by,
+            "at": instant_text(review.at),
+            "says": review.says,
+        })),
+    })
+}
