@@ -27,7 +27,7 @@ pub struct Server {
     pub overrides: BTreeMap<ToolName, EffectOverride>,
     /// Who may approve its calls, and which tools need nobody's yes.
     pub approvals: ServerApprovals,
-    /// Bounds of one call.
+    /// Bounds of what is read from it.
     pub limits: CallLimits,
 }
 
@@ -146,17 +146,33 @@ pub struct ServerApprovals {
     pub waivers: BTreeMap<ToolName, Waiver>,
 }
 
-/// Bounds of one upstream call.
+/// Bounds of one upstream call, and of an MCP server's listing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallLimits {
     /// From dispatch to the last byte of the reply.
     pub timeout: Duration,
     /// The largest reply read, in bytes.
     pub max_reply_bytes: usize,
+    /// The most tools that are read from an MCP server.
+    pub max_tools: usize,
+    /// The largest listing of an MCP server that is read, in bytes.
+    pub max_listing_bytes: usize,
+}
+
+impl CallLimits {
+    /// The most tools of a server that may be configured.
+    pub const MOST_TOOLS: usize = 10_000;
+    /// The largest listing that may be configured, in bytes.
+    pub const LARGEST_LISTING_BYTES: usize = 32 * 1024 * 1024;
 }
 
 impl Default for CallLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), max_reply_bytes: 1024 * 1024 }
+        Self {
+            timeout: Duration::from_secs(30),
+            max_reply_bytes: 1024 * 1024,
+            max_tools: 2_000,
+            max_listing_bytes: 8 * 1024 * 1024,
+        }
     }
 }

@@ -179,6 +179,12 @@ pub struct Server {
     /// The largest reply that is read, such as `1MiB`.
     #[schemars(extend("format" = "ambit-size"))]
     pub max_reply: Option<String>,
+    /// The most tools that are read from an MCP server: 2000 unless set, at most 10000.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_tools: Option<u32>,
+    /// The largest listing of tools that is read from an MCP server, such as `8MiB`; at most `32MiB`.
+    #[schemars(extend("format" = "ambit-size"))]
+    pub max_listing: Option<String>,
 }
 
 /// A downstream credential. Exactly one of `bearer`, `basic` and `header`; every value is a reference such as `env:NAME` or

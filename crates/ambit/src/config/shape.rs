@@ -38,7 +38,7 @@ impl<'a> Checker<'a> {
             (Value::Array(items), "array") => self.array(items, schema, place),
             (Value::String(text) | Value::Datetime(text), "string") => self.string(text, schema, place),
             (Value::Boolean(value), "boolean") => json!(value),
-            (Value::Integer(Some(value)), "integer") => json!(value),
+            (Value::Integer(Some(value)), "integer") => self.integer(*value, schema, place),
             (found, expected) => {
                 let alternatives = whole.get("anyOf").and_then(Json::as_array).into_iter().flatten();
                 let kinds = alternatives.filter_map(|branch| kind_of(self.resolve(branch))).map(word_for);
@@ -108,6 +108,16 @@ impl<'a> Checker<'a> {
                 json!({})
             }
         }
+    }
+
+    fn integer(&mut self, value: i64, schema: &Json, place: &Place) -> Json {
+        let bound = |name| schema.get(name).and_then(Json::as_i64);
+        let (least, most) = (bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::MAX));
+        if (least..=most).contains(&value) {
+            return json!(value);
+        }
+        self.findings.error(place, format!("is `{value}`: write a number from {least} to {most}"));
+        json!(least)
     }
 
     fn string(&mut self, text: &str, schema: &'a Json, place: &Place) -> Json {
@@ -260,7 +270,9 @@ mod tests {
         fn formats<'a>(value: &'a Json, found: &mut Vec<&'a str>) {
             match value {
                 Json::Object(members) => {
-                    found.extend(members.get("format").and_then(Json::as_str));
+                    // A number's bounds say all there is to say.
+                    let is_number = members.get("type") == Some(&json!("integer"));
+                    found.extend(members.get("format").and_then(Json::as_str).filter(|_| !is_number));
                     members.values().for_each(|member| formats(member, found));
                 }
                 Json::Array(items) => items.iter().for_each(|item| formats(item, found)),

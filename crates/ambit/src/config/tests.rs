@@ -214,6 +214,30 @@ scopes = 5
 }
 
 #[test]
+fn the_bounds_of_a_listing_are_bounded() {
+    let bounded = |bounds: &str| {
+        whole().replace("[[endpoints]]\npath = \"/mcp\"", &format!("{bounds}\n[[endpoints]]\npath = \"/mcp\""))
+    };
+    let limits =
+        load_text(&bounded("max_tools = 10000\nmax_listing = \"32MiB\"")).unwrap().deployment.servers["other"].limits;
+    assert_eq!((limits.max_tools, limits.max_listing_bytes), (10_000, 32 << 20));
+    let usual = load_text(&whole()).unwrap().deployment.servers["other"].limits;
+    assert_eq!((usual.max_tools, usual.max_listing_bytes), (2_000, 8 << 20));
+    for (bounds, complaint) in [
+        ("max_tools = 0", "`servers.other.max_tools` is `0`: write a number from 1 to 10000"),
+        ("max_tools = -1", "is `-1`: write a number from 1 to 10000"),
+        ("max_tools = 10001", "is `10001`: write a number from 1 to 10000"),
+        ("max_tools = \"many\"", "`servers.other.max_tools` is "),
+        ("max_listing = \"33MiB\"", "`servers.other.max_listing` is `33MiB`, and at most `32MiB` are read"),
+    ] {
+        let problems = problems(&bounded(bounds));
+        assert!(problems.contains(complaint), "{bounds}: {problems}");
+    }
+    let of_an_api = problems(&with_server("max_tools = 5\nmax_listing = \"1MiB\"\n"));
+    assert_eq!(of_an_api.matches("bounds the listing of an MCP server, and this is none").count(), 2, "{of_an_api}");
+}
+
+#[test]
 fn what_should_be_looked_at_is_a_warning() {
     shown!(problems(
         &with_server("[toolsets.t]\ntools = [\"mux/*\"]\n[accounts.alice]\n[[grants]]\nuser = \"alice\"\ntoolset = \"t\"\nreason = \"r\"\nexpires = 2020-01-01\n")

@@ -637,7 +637,7 @@ fn server() -> Server {
             )]
             .into(),
         },
-        limits: CallLimits { timeout: PATIENCE, max_reply_bytes: 64 * 1024 },
+        limits: CallLimits { timeout: PATIENCE, max_reply_bytes: 64 * 1024, ..CallLimits::default() },
     }
 }
 

@@ -199,6 +199,14 @@ impl PublishedTool {
     }
 }
 
+/// Whether arguments can be held to a schema.
+///
+/// # Errors
+/// [`InvalidSchema`].
+pub(super) fn check_schema(schema: &Value) -> Result<(), InvalidSchema> {
+    compile(schema).map(|_| ())
+}
+
 /// Compiles a schema: linear-time patterns only, no reference leaves the document, and checking by it ends.
 fn compile(schema: &Value) -> Result<Arguments, InvalidSchema> {
     effort::is_bounded(schema).map_err(|error| InvalidSchema(error.to_string()))?;

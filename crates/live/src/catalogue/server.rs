@@ -18,7 +18,7 @@ use ambit_model::{
 use ambit_openapi::{BaseUrl, Compiled};
 use serde_json::Value;
 
-use super::published::{Binding, PublishedTool};
+use super::published::{self, Binding, PublishedTool};
 
 /// One server's tools.
 #[derive(Debug)]
@@ -112,13 +112,35 @@ impl ServerCatalogue {
                 binding: Some(format!("{} {}", operation.method, operation.path)),
             };
             let judged = ClassifiedEffect { effect: operation.effect, reason: operation.reason.clone() };
-            catalogue.add(server, &operation.name, definition, judged, Binding::Operation(Arc::clone(operation)));
+            let binding = Binding::Operation(Arc::clone(operation));
+            catalogue.add(server, &operation.name, definition, judged, binding, None);
         }
         catalogue
     }
 
     /// The tools of an MCP listing. One unusable tool is left out, the rest stay.
-    pub fn from_mcp(server: &Server, listed: Vec<McpTool>, mut left_out: Vec<LeftOut>, read_at: Millis) -> Self {
+    pub fn from_mcp(server: &Server, listed: Vec<McpTool>, left_out: Vec<LeftOut>, read_at: Millis) -> Self {
+        Self::from_listing(server, listed, left_out, read_at, None)
+    }
+
+    /// The same, after an earlier reading: what is as it was is that very tool and not put together, nor checked, again.
+    pub fn from_mcp_after(
+        before: &Self,
+        server: &Server,
+        listed: Vec<McpTool>,
+        left_out: Vec<LeftOut>,
+        read_at: Millis,
+    ) -> Self {
+        Self::from_listing(server, listed, left_out, read_at, Some(before))
+    }
+
+    fn from_listing(
+        server: &Server,
+        listed: Vec<McpTool>,
+        mut left_out: Vec<LeftOut>,
+        read_at: Millis,
+        before: Option<&Self>,
+    ) -> Self {
         let mut catalogue = Self {
             slug: server.slug.clone(),
             tools: BTreeMap::new(),
@@ -146,7 +168,7 @@ impl ServerCatalogue {
                 rest: tool.rest.map(shown_rest),
                 binding: Some(format!("tools/call {}", tool.name)),
             };
-            catalogue.add(server, &local, definition, judged, binding);
+            catalogue.add(server, &local, definition, judged, binding, before);
         }
         catalogue.left_out.append(&mut left_out);
         catalogue
@@ -159,6 +181,7 @@ impl ServerCatalogue {
         definition: impl FnOnce(ToolId) -> Definition,
         judged: ClassifiedEffect,
         binding: Binding,
+        before: Option<&Self>,
     ) {
         let name = match ToolName::parse(local) {
             Ok(name) if !self.tools.contains_key(&name) => name,
@@ -179,15 +202,25 @@ impl ServerCatalogue {
             }
             None => (judged, false),
         };
-        let tool = PublishedTool::new(definition(id), effect, overridden, binding);
-        if let Err(error) = match &tool.binding {
-            // Compiled documents are checked by their own tests; an upstream's schema is checked when it arrives.
-            Binding::Operation(_) => Ok(()),
-            Binding::Mcp { .. } => tool.arguments().map(|_| ()),
-        } {
+        let definition = definition(id);
+        if let Binding::Mcp { .. } = &binding
+            && let Some(known) = before.and_then(|before| before.tools.get(&name))
+            && (&known.effect, known.overridden) == (&effect, overridden)
+            && known.digest == definition.digest()
+        {
+            // The digest covers everything else, the upstream's name of the tool as well.
+            self.tools.insert(name, Arc::clone(known));
+            return;
+        }
+        // Compiled documents are checked by their own tests; an upstream's schema is checked when it arrives. The check is
+        // not kept: most of what a server lists is never called, and some of it nobody has accepted.
+        if let Binding::Mcp { .. } = &binding
+            && let Err(error) = published::check_schema(&definition.input_schema)
+        {
             let reason = error.to_string();
             return self.left_out.push(LeftOut { place: local.to_owned(), reason });
         }
+        let tool = PublishedTool::new(definition, effect, overridden, binding);
         if let Some(fault) = tool.mirror_fault() {
             let reason = format!("its schema asks for a header that cannot be sent: {fault}");
             return self.left_out.push(LeftOut { place: local.to_owned(), reason });

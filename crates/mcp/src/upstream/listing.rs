@@ -77,7 +77,7 @@ pub fn read_page(result: Raw<'_>, most: usize, tells_secret: impl Fn(&str) -> bo
     while scanner.next_item(&mut array).map_err(unreadable)? {
         let item = scanner.value().map_err(unreadable)?;
         if count == most {
-            return Err(format!("it lists more than {most} tools"));
+            return Err("it lists more tools than the `max_tools` of this server".into());
         }
         count += 1;
         if tells_secret(item) {
@@ -97,8 +97,17 @@ pub fn read_page(result: Raw<'_>, most: usize, tells_secret: impl Fn(&str) -> bo
     Ok(page)
 }
 
-/// An empty cursor ends the list as an absent one does: real servers write both.
-fn next_cursor(result: Raw<'_>) -> Result<Option<String>, String> {
+/// What of a page its tools depend on. A page that says the same here reads the same.
+pub fn substance(result: Raw<'_>) -> [&str; 2] {
+    ["resultType", "tools"].map(|name| member(result, name).map_or("", Raw::as_str))
+}
+
+/// Where the next page begins, without looking into this one. An empty cursor ends the list as an absent one does: real
+/// servers write both.
+///
+/// # Errors
+/// One clause that says why it cannot be followed.
+pub fn next_cursor(result: Raw<'_>) -> Result<Option<String>, String> {
     match member(result, "nextCursor") {
         None => Ok(None),
         Some(cursor) if matches!(cursor.as_str(), "null" | "\"\"") => Ok(None),

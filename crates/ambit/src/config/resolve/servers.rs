@@ -176,6 +176,27 @@ impl Resolving<'_> {
         CallLimits {
             timeout: timeout.unwrap_or(usual.timeout),
             max_reply_bytes: max_reply_bytes.unwrap_or(usual.max_reply_bytes),
+            max_tools: raw.max_tools.and_then(|most| usize::try_from(most).ok()).unwrap_or(usual.max_tools),
+            max_listing_bytes: self.largest_listing(place, raw).unwrap_or(usual.max_listing_bytes),
         }
+    }
+
+    fn largest_listing(&mut self, place: &Place, raw: &raw::Server) -> Option<usize> {
+        let listing = place.key("max_listing");
+        if raw.mcp.is_none() {
+            let set = [("max_tools", raw.max_tools.is_some()), ("max_listing", raw.max_listing.is_some())];
+            for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                self.findings
+                    .error(&place.key(key), "bounds the listing of an MCP server, and this is none: remove it");
+            }
+        }
+        let text = raw.max_listing.as_deref()?;
+        let bytes = self.leaf(&listing, quantity::size(text).ok_or("is not a size"))?;
+        if bytes > CallLimits::LARGEST_LISTING_BYTES {
+            let message = format!("is `{text}`, and at most `32MiB` are read: make it smaller");
+            self.findings.error(&listing, message);
+            return None;
+        }
+        Some(bytes)
     }
 }

@@ -217,7 +217,7 @@ async fn is_still_accepted(
     call: &Call<'_>,
     name: &str,
 ) -> Result<bool, UpstreamFailure> {
-    let listed = list_over(upstream, connection, call.credential, call.deadline).await;
+    let listed = list_over(upstream, connection, call.server.limits, call.credential, call.deadline).await;
     let mut listing = listed.map_err(|stopped| stopped.into_failure().before_the_call())?;
     listing.tools.retain(|tool| tool.name == name);
     let now = ServerCatalogue::from_mcp(call.server, listing.tools, Vec::new(), 0);

@@ -2,18 +2,21 @@
 //! whole.
 //!
 //! Pages, tools, bytes and time are bounded; a cursor that comes twice ends the reading. Two tools
-//! of one name are both left out: nobody could say which definition a call would reach.
+//! of one name are both left out: nobody could say which definition a call would reach. Pages that
+//! say what is known already are not looked into.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use ambit_live::catalogue::{LeftOut, McpTool};
 use ambit_live::credentials::Spendable;
-use ambit_mcp::Raw;
 use ambit_mcp::era::Era;
 use ambit_mcp::headers;
-use ambit_mcp::upstream::listing::read_page;
-use ambit_mcp::upstream::{ListedTool, Page, Unusable, request};
-use ambit_model::server::Server;
+use ambit_mcp::upstream::listing::{next_cursor, read_page, substance};
+use ambit_mcp::upstream::{ListedTool, Unusable, request};
+use ambit_mcp::{OwnedRaw, Raw};
+use ambit_model::Digest;
+use ambit_model::server::{CallLimits, Server};
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -21,19 +24,10 @@ use super::McpUpstreams;
 use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::{UpstreamFailure, repeats};
-use super::one::{Upstream, presented};
-
-/// Most tools of one server.
-const MOST_TOOLS: usize = 10_000;
+use super::one::{Presented, Upstream, presented};
 
 /// Most pages of one list.
 const MOST_PAGES: usize = 1_000;
-
-/// Most bytes of one page.
-const MOST_PAGE_BYTES: usize = 8 * 1024 * 1024;
-
-/// Most bytes of one list.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// The tools of one server at one time.
 #[derive(Debug)]
@@ -44,6 +38,24 @@ pub struct Listing {
     pub left_out: Vec<LeftOut>,
     /// The revision the server speaks.
     pub era: Era,
+    /// What the pages said, to tell another reading of the same.
+    pub digest: Digest,
+}
+
+/// A listing beside one that is known.
+#[derive(Debug)]
+pub enum Relisted {
+    /// The pages say what they said.
+    Same,
+    /// They say something else, and looking into them took so long.
+    Other(Listing, Duration),
+}
+
+/// Every page, complete and not yet looked into.
+struct Pages {
+    results: Vec<OwnedRaw>,
+    digest: Digest,
+    era: Era,
 }
 
 /// Why pages stopped.
@@ -67,21 +79,52 @@ impl McpUpstreams {
     ) -> Result<Listing, UpstreamFailure> {
         let upstream = self.one(server)?;
         let told = upstream.told();
-        let listing = list(&upstream, credential, deadline).await.map_err(|failure| failure.without(credential))?;
+        let pages = pages(&upstream, server.limits, credential, deadline).await;
+        let listing = pages.and_then(|pages| understand(&upstream, server.limits, credential, &pages));
+        let listing = listing.map_err(|failure| failure.without(credential))?;
         upstream.listed(told);
         Ok(listing)
     }
+
+    /// The same, without looking into pages that are `known`: of this server as it is declared, and read with this
+    /// credential.
+    ///
+    /// # Errors
+    /// As [`McpUpstreams::list`].
+    pub async fn list_again(
+        &self,
+        server: &Server,
+        credential: Option<&Spendable>,
+        deadline: Instant,
+        known: Option<Digest>,
+    ) -> Result<Relisted, UpstreamFailure> {
+        let upstream = self.one(server)?;
+        let told = upstream.told();
+        let relisted = async {
+            let pages = pages(&upstream, server.limits, credential, deadline).await?;
+            if known == Some(pages.digest) {
+                return Ok(Relisted::Same);
+            }
+            let began = Instant::now();
+            let listing = understand(&upstream, server.limits, credential, &pages)?;
+            Ok(Relisted::Other(listing, began.elapsed()))
+        };
+        let relisted = relisted.await.map_err(|failure: UpstreamFailure| failure.without(credential))?;
+        upstream.listed(told);
+        Ok(relisted)
+    }
 }
 
-async fn list(
+async fn pages(
     upstream: &Upstream,
+    limits: CallLimits,
     credential: Option<&Spendable>,
     deadline: Instant,
-) -> Result<Listing, UpstreamFailure> {
+) -> Result<Pages, UpstreamFailure> {
     let presented = presented(credential);
     let connection = upstream.connected(&presented, deadline).await?;
-    let failure = match list_over(upstream, &connection, credential, deadline).await {
-        Ok(listing) => return Ok(listing),
+    let failure = match pages_over(upstream, &connection, limits, &presented, deadline).await {
+        Ok(pages) => return Ok(pages),
         Err(Stopped::Failed(failure)) => return Err(failure),
         Err(Stopped::Unheard(failure)) => failure,
     };
@@ -90,7 +133,7 @@ async fn list(
     if *fresh == *connection {
         return Err(failure);
     }
-    list_over(upstream, &fresh, credential, deadline).await.map_err(Stopped::into_failure)
+    pages_over(upstream, &fresh, limits, &presented, deadline).await.map_err(Stopped::into_failure)
 }
 
 impl Stopped {
@@ -101,40 +144,41 @@ impl Stopped {
     }
 }
 
-/// Reads all pages over one connection.
+/// Reads all tools over one connection.
 pub(super) async fn list_over(
     upstream: &Upstream,
     connection: &Connection,
+    limits: CallLimits,
     credential: Option<&Spendable>,
     deadline: Instant,
 ) -> Result<Listing, Stopped> {
-    let presented = &presented(credential);
-    let exchange = Exchange {
-        upstream,
-        connection,
-        presented,
-        deadline,
-        max_bytes: MOST_PAGE_BYTES,
-        progress: None,
-        stands: &|| true,
-    };
-    let mut listed = Vec::new();
-    let mut left_out = Vec::new();
+    let pages = pages_over(upstream, connection, limits, &presented(credential), deadline).await?;
+    understand(upstream, limits, credential, &pages).map_err(Stopped::Failed)
+}
+
+async fn pages_over(
+    upstream: &Upstream,
+    connection: &Connection,
+    limits: CallLimits,
+    presented: &Presented,
+    deadline: Instant,
+) -> Result<Pages, Stopped> {
+    let max_bytes = limits.max_listing_bytes;
+    let exchange = Exchange { upstream, connection, presented, deadline, max_bytes, progress: None, stands: &|| true };
+    let mut results = Vec::new();
     let mut cursors = HashSet::new();
     let mut cursor: Option<String> = None;
     let mut bytes = 0_usize;
     let failed = |why: &str| Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why));
     for _ in 0..MOST_PAGES {
-        let most = MOST_TOOLS.saturating_sub(listed.len());
-        let (page, size) = one_page(&exchange, cursor.as_deref(), most, credential).await?;
-        bytes = bytes.saturating_add(size);
-        if bytes > MOST_BYTES {
-            return Err(failed("it is larger than 32 MiB"));
+        let (result, next) = one_page(&exchange, cursor.as_deref()).await?;
+        bytes = bytes.saturating_add(result.as_str().len());
+        if bytes > max_bytes {
+            return Err(failed("it is larger than the `max_listing` of this server"));
         }
-        listed.extend(page.tools);
-        left_out.extend(page.left_out);
-        match page.next_cursor {
-            None => return Ok(sort_out(listed, left_out, connection.era())),
+        results.push(result);
+        match next {
+            None => return Ok(Pages { digest: digest(&results), results, era: connection.era() }),
             Some(next) if !cursors.insert(next.clone()) => return Err(failed("its pages lead back to one before")),
             Some(next) => cursor = Some(next),
         }
@@ -142,21 +186,17 @@ pub(super) async fn list_over(
     Err(failed("it has more than 1000 pages"))
 }
 
-async fn one_page(
-    exchange: &Exchange<'_>,
-    cursor: Option<&str>,
-    most: usize,
-    credential: Option<&Spendable>,
-) -> Result<(Page, usize), Stopped> {
+/// One page and where the next begins.
+async fn one_page(exchange: &Exchange<'_>, cursor: Option<&str>) -> Result<(OwnedRaw, Option<String>), Stopped> {
     let upstream = exchange.upstream;
     let id = upstream.next_id();
     let body = request::tools_list(id, exchange.connection.era(), cursor, &upstream.client);
     let session = exchange.connection.session();
     let target = headers::Target { method: "tools/list", name: None, mirrored: None, session };
-    let read = |_: &HeaderMap, result: Raw<'_>| read_page(result, most, |text| repeats(text, credential));
+    let read = |_: &HeaderMap, result: Raw<'_>| Ok::<_, String>((result.into_owned(), next_cursor(result)?));
     let told = exchange.ask(&target, id, body, read).await.map_err(Stopped::Failed)?;
     match told {
-        Told::Result(Ok(page), size) => Ok((page, size)),
+        Told::Result(Ok(page), _) => Ok(page),
         Told::Result(Err(why), _) => Err(Stopped::Failed(UpstreamFailure::listing(&upstream.slug, why))),
         Told::Error(error, status) => {
             let failure = UpstreamFailure::remote(&upstream.slug, &error);
@@ -169,6 +209,30 @@ async fn one_page(
     }
 }
 
+/// Of what the pages say, and how many there were. Cursors differ each time at some servers and say nothing.
+fn digest(results: &[OwnedRaw]) -> Digest {
+    Digest::of_parts(results.iter().flat_map(|result| substance(result.as_raw())).map(str::as_bytes))
+}
+
+/// Looks into the pages.
+fn understand(
+    upstream: &Upstream,
+    limits: CallLimits,
+    credential: Option<&Spendable>,
+    pages: &Pages,
+) -> Result<Listing, UpstreamFailure> {
+    let (mut listed, mut left_out) = (Vec::new(), Vec::new());
+    let mut left = limits.max_tools;
+    for result in &pages.results {
+        let page = read_page(result.as_raw(), left, |text| repeats(text, credential))
+            .map_err(|why| UpstreamFailure::listing(&upstream.slug, why))?;
+        left = left.saturating_sub(page.tools.len() + page.left_out.len());
+        listed.extend(page.tools);
+        left_out.extend(page.left_out);
+    }
+    Ok(sort_out(listed, left_out, pages))
+}
+
 /// A list may be asked for again, so a doubt is enough.
 fn stopped(took: Took, failure: UpstreamFailure) -> Stopped {
     match took {
@@ -178,12 +242,13 @@ fn stopped(took: Took, failure: UpstreamFailure) -> Stopped {
 }
 
 /// Leaves out what shares its name with another tool.
-fn sort_out(listed: Vec<ListedTool>, left_out: Vec<Unusable>, era: Era) -> Listing {
+fn sort_out(listed: Vec<ListedTool>, left_out: Vec<Unusable>, pages: &Pages) -> Listing {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for tool in &listed {
         *counts.entry(tool.name.clone()).or_default() += 1;
     }
-    let mut listing = Listing { tools: Vec::with_capacity(listed.len()), left_out: Vec::new(), era };
+    let tools = Vec::with_capacity(listed.len());
+    let mut listing = Listing { tools, left_out: Vec::new(), era: pages.era, digest: pages.digest };
     for tool in listed {
         match counts.get(&tool.name) {
             Some(1) => listing.tools.push(published(tool)),

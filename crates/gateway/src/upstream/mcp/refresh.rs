@@ -18,14 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ambit_live::catalogue::ServerCatalogue;
-use ambit_live::{Live, Snapshot};
+use ambit_live::{Live, LiveError, Snapshot};
 use ambit_model::Effect;
 use ambit_model::ids::{Millis, ServerSlug};
 use ambit_model::server::{Server, Upstream as Address};
 use tokio::time::{Instant, timeout_at};
 
 use super::McpUpstreams;
-use round::{Slot, Wants};
+use super::list::Relisted;
+use round::{Known, Slot, Wants};
 
 /// How fresh listings are kept.
 #[derive(Clone, Copy, Debug)]
@@ -129,14 +130,14 @@ impl Refresher {
             round::Joined::Rest(failure) => return Err(failure),
             round::Joined::Round(round) => round,
         };
-        match timeout_at(deadline, slot.result_of(&round, || self.read(server))).await {
+        match timeout_at(deadline, slot.result_of(&round, || self.read(server, &slot))).await {
             Ok(result) => result,
             Err(_) => Err(NotFresh { server: server.clone(), why: "there was no time left".into() }),
         }
     }
 
-    /// Reads the listing of a server and publishes it.
-    async fn read(&self, slug: &ServerSlug) -> Result<(), NotFresh> {
+    /// Reads the listing of a server and publishes it; if it says what it said, only the time of reading moves.
+    async fn read(&self, slug: &ServerSlug, slot: &Slot) -> Result<(), NotFresh> {
         let inner = &self.inner;
         let not_fresh = |why: String| NotFresh { server: slug.clone(), why };
         let snapshot = inner.live.current();
@@ -145,22 +146,42 @@ impl Refresher {
         // The time before it was asked: whatever changes later is not in it.
         let read_at = inner.live.clock().now();
         let deadline = Instant::now() + inner.settings.time_for_listing;
-        let listed = inner.upstreams.list(server, credential.map(AsRef::as_ref), deadline).await;
-        let listing = listed.map_err(|failure| {
+        let known = slot.known().and_then(|known| Some((known.pages, known.of(server, credential)?)));
+        let pages = known.as_ref().map(|(pages, _)| *pages);
+        let relisted = inner.upstreams.list_again(server, credential.map(AsRef::as_ref), deadline, pages).await;
+        let relisted = relisted.map_err(|failure| {
             tracing::warn!(server = %slug, kind = failure.kind().as_str(), detail = failure.detail(), "{}", failure.what());
             not_fresh(failure.what())
         })?;
-        let server = server.clone();
-        // Compiling the schemas of a large listing takes a while.
-        let compiling = tokio::task::spawn_blocking(move || {
-            ServerCatalogue::from_mcp(&server, listing.tools, listing.left_out, read_at)
-        });
-        let catalogue = compiling.await.map_err(|_| not_fresh("reading it was interrupted".into()))?;
-        inner.live.replace_server(Arc::new(catalogue)).await.map_err(|error| {
+        let unpublished = |error: LiveError| {
             tracing::error!(server = %slug, %error, "a listing could not be published; the old one stays");
             not_fresh("the gateway could not publish it".into())
-        })?;
-        Ok(())
+        };
+        let (listing, looking) = match (relisted, known) {
+            (Relisted::Other(listing, looking), _) => (listing, looking),
+            (Relisted::Same, Some((_, catalogue))) => {
+                catalogue.touch(read_at);
+                return inner.live.replace_server(catalogue).await.map(|_| ()).map_err(unpublished);
+            }
+            (Relisted::Same, None) => return Err(not_fresh("reading it was interrupted".into())),
+        };
+        let began = Instant::now();
+        let pages = listing.digest;
+        let (of, before) = (server.clone(), snapshot.catalogue.server(slug).cloned());
+        // Compiling the schemas of a large listing takes a while.
+        let compiling = tokio::task::spawn_blocking(move || match before {
+            Some(before) => ServerCatalogue::from_mcp_after(&before, &of, listing.tools, listing.left_out, read_at),
+            None => ServerCatalogue::from_mcp(&of, listing.tools, listing.left_out, read_at),
+        });
+        let catalogue = compiling.await.map_err(|_| not_fresh("reading it was interrupted".into()))?;
+        let published = inner.live.replace_server(Arc::new(catalogue)).await;
+        let known = published.as_ref().ok().and_then(|now| now.catalogue.server(slug)).map(|now| Known {
+            pages,
+            credential: credential.cloned(),
+            catalogue: Arc::downgrade(now),
+        });
+        slot.built(looking + began.elapsed(), known.filter(|known| known.of(server, credential).is_some()));
+        published.map(|_| ()).map_err(unpublished)
     }
 
     /// Whether the published listing is good and was confirmed within `age`.

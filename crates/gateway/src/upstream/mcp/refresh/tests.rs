@@ -170,6 +170,65 @@ async fn destructive_calls_read_each_time_and_together_once() {
 }
 
 #[tokio::test]
+async fn a_server_that_cries_change_and_changes_nothing_has_nothing_built() {
+    let fake = Fake::start(Kind::Modern).await;
+    fake.set_tools((0..200).map(|index| tool(&format!("get_{index}"))).collect());
+    let room = Room::over(vec![fake.server()], quick()).await;
+    let first = room.live.current();
+    let slot = room.refresher.slot(&room.slug);
+    // The first reading of this process is looked into, and is what was there.
+    room.before(Effect::Destructive).await.unwrap();
+    let rests_until = slot.rests_until();
+    assert!(rests_until.is_some());
+    for second in 1..=5 {
+        room.clock.advance(SECOND);
+        room.upstreams.suspect(&fake.server());
+        room.before(Effect::Read).await.unwrap();
+        let now = room.live.current();
+        assert!(Arc::ptr_eq(&now, &first), "nothing was swapped");
+        assert_eq!(now.catalogue.read_at(&room.slug), Some(T0 + second * SECOND));
+    }
+    assert_eq!(slot.rests_until(), rests_until, "nothing was built");
+    assert_eq!(fake.count("tools/list"), 7);
+    // What is as it was is not known for good: after a reload nobody vouches for it but a reading.
+    let servers = room
+        .live
+        .servers()
+        .await
+        .into_values()
+        .map(|known| Arc::new(ServerCatalogue::failed(known.slug.clone(), "it could not be read".into(), T0)));
+    let servers = servers.collect();
+    drop(first);
+    let lock = Lock::default();
+    room.live.reload(deployment(vec![fake.server()]), lock, servers, Spendables::default()).await.unwrap();
+    assert!(room.entry("get_7").is_none());
+    room.before(Effect::Destructive).await.unwrap();
+    assert_eq!(room.entry("get_7").unwrap().acceptance, Acceptance::New);
+}
+
+#[tokio::test]
+async fn a_server_whose_tools_never_stay_the_same_is_read_with_rests_and_pays_for_what_moved() {
+    let fake = Fake::start(Kind::Modern).await;
+    let room = Room::over(vec![fake.server()], quick()).await;
+    let slot = room.refresher.slot(&room.slug);
+    let other = |index: usize| {
+        let mut moved = tool("moves");
+        moved["description"] = json!(format!("reads thing {index}"));
+        vec![tool("get_thing"), moved]
+    };
+    let kept = room.entry("get_thing").unwrap().tool;
+    for index in 0..3 {
+        let rests_until = slot.rests_until();
+        fake.set_tools(other(index));
+        room.before(Effect::Destructive).await.unwrap();
+        assert!(rests_until.is_none_or(|until| Instant::now() >= until), "it was read before its rest was over");
+        assert!(slot.rests_until() > rests_until);
+        assert_eq!(room.entry("moves").unwrap().tool.definition.description, format!("reads thing {index}"));
+        assert!(Arc::ptr_eq(&room.entry("get_thing").unwrap().tool, &kept), "it was put together again");
+    }
+}
+
+#[tokio::test]
 async fn what_a_server_tells_counts_at_once() {
     let fake = Fake::start(Kind::Legacy).await;
     let room = Room::over(vec![fake.server()], quick()).await;

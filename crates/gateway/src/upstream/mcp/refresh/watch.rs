@@ -18,7 +18,8 @@ use crate::upstream::mcp::listen::Listened;
 /// How often the configured servers are compared with those that are watched.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Shortest time between two readings, however often a server says that it changed.
+/// Shortest time between two readings, however often a server says that it changed; ten times as long as the last one took
+/// if that is more.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How long after a first failure a server is read again; doubled with each further one.
@@ -86,7 +87,9 @@ impl Refresher {
         while let Some(server) = self.mcp_server(slug) {
             tokio::select! {
                 () = sleep(pause) => {}
-                () = self.inner.upstreams.told_of_change(&server) => sleep(SHORTEST).await,
+                () = self.inner.upstreams.told_of_change(&server) => {
+                    sleep(self.slot(slug).pause().clamp(SHORTEST, every.max(SHORTEST))).await;
+                }
             }
             let deadline = Instant::now() + 2 * self.inner.settings.time_for_listing;
             pause = match self.ensure_fresh(slug, Duration::ZERO, deadline).await {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::upstream::mcp::FailureKind;
+use crate::upstream::mcp::list::Relisted;
 use crate::upstream::mcp::testing::{Heard, Reply};
 
 /// Answers each page by its cursor.
@@ -71,16 +72,58 @@ async fn a_listing_that_never_ends_or_fails_midway_is_none() {
 }
 
 #[tokio::test]
-async fn a_listing_is_bounded_in_tools() {
-    let scene = Scene::of(Kind::Modern).await;
-    paged(&scene, |cursor, heard| {
-        let at: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
-        let names: Vec<String> = (0..4_000).map(|index| format!("t{at}-{index}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Some(page_of(heard, &names, Some(&(at + 1).to_string())))
-    });
+async fn a_listing_is_bounded_in_tools_and_bytes() {
+    let mut scene = Scene::of(Kind::Modern).await;
+    scene.server.limits.max_tools = 20;
+    let pages = |scene: &Scene, last: usize| {
+        paged(scene, move |cursor, heard| {
+            let at: usize = cursor.map_or(0, |cursor| cursor.parse().unwrap());
+            let names: Vec<String> = (0..10).map(|index| format!("t{at}-{index}")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let next = (at < last).then(|| (at + 1).to_string());
+            Some(page_of(heard, &names, next.as_deref()))
+        });
+    };
+    pages(&scene, 1);
+    assert_eq!(names(&scene).await.unwrap().len(), 20);
+    pages(&scene, 2);
     let failure = names(&scene).await.unwrap_err();
-    assert!(failure.to_string().contains("more than"), "{failure}");
+    assert!(failure.to_string().contains("more tools than the `max_tools`"), "{failure}");
+    // A list without end is not read to its end.
+    scene.server.limits.max_listing_bytes = 4_000;
+    pages(&scene, usize::MAX);
+    let heard = scene.fake.count("tools/list");
+    let failure = names(&scene).await.unwrap_err();
+    assert!(failure.to_string().contains("larger than the `max_listing`"), "{failure}");
+    assert!(scene.fake.count("tools/list") - heard < 10);
+}
+
+#[tokio::test]
+async fn pages_that_say_the_same_are_not_looked_into() {
+    let scene = Scene::of(Kind::Modern).await;
+    // Cursors of which no two are the same, as some servers make them.
+    let counter = std::sync::atomic::AtomicUsize::new(0);
+    paged(&scene, move |cursor, heard| {
+        let next = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+        Some(if cursor.is_none() { page_of(heard, &["a"], Some(&next)) } else { page_of(heard, &["b"], None) })
+    });
+    let again = async |known| scene.upstreams.list_again(&scene.server, None, in_ms(5_000), known).await;
+    let Relisted::Other(listing, _) = again(None).await.unwrap() else { panic!("nothing was known") };
+    let known = Some(listing.digest);
+    scene.upstreams.suspect(&scene.server);
+    assert!(matches!(again(known).await.unwrap(), Relisted::Same));
+    assert!(!scene.upstreams.is_suspect(&scene.server), "it was a complete listing");
+    // The same tools on other pages, one letter, one tool more, and an answer that is no list: none is taken for the same.
+    paged(&scene, |_, heard| Some(page_of(heard, &["a", "b"], None)));
+    assert!(matches!(again(known).await.unwrap(), Relisted::Other(..)));
+    paged(&scene, |cursor, heard| Some(page_of(heard, &[cursor.unwrap_or("a")], cursor.is_none().then_some("c"))));
+    assert!(matches!(again(known).await.unwrap(), Relisted::Other(..)));
+    paged(&scene, |cursor, heard| {
+        let result = json!({"resultType": "input_required", "tools": [tool(cursor.unwrap_or("a"))],
+            "nextCursor": cursor.is_none().then_some("b")});
+        Some(Reply::result(heard, &result.to_string()))
+    });
+    again(known).await.unwrap_err();
 }
 
 #[tokio::test]
