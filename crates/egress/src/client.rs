@@ -1,8 +1,9 @@
 //! The client of the data path: one pool of connections under one set of rules.
 //!
 //! `send` does no parsing and no address work: the target was parsed once, and addresses are judged
-//! where connections are opened. It resends nothing; a request moves to another connection only if
-//! a kept one closed before taking it.
+//! where connections are opened. A request moves to another connection only if a kept one closed
+//! before taking it. Nothing that may have been carried out is sent twice, but a read that is declared
+//! to be one ([`Again`]).
 //!
 //! Rules and trusted certificates belong to the pool. Whoever changes them builds a new client, or a
 //! connection opened under the old ones would live on.
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -50,10 +51,13 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Most unused connections kept per host.
     pub max_idle_per_host: usize,
+    /// How long a server that sent more than it was asked for gets a connection for each request.
+    pub distrust: Duration,
 }
 
 impl Default for Settings {
-    /// The public internet only, the machine's certificates, 10 s to connect, 75 s and 256 idle connections.
+    /// The public internet only, the machine's certificates, 10 s to connect, 75 s and 256 idle connections, ten minutes of
+    /// distrust.
     fn default() -> Self {
         Self {
             rules: EgressRules::public_only(),
@@ -61,12 +65,24 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_idle_per_host: 256,
+            distrust: Duration::from_mins(10),
         }
     }
 }
 
 /// Whether a request may still leave.
 pub type Stands<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Whether a request may go out a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Whatever its method says: it may change something.
+    Never,
+    /// It only reads. If it is a GET or HEAD without a body and a *kept* connection ended without a byte of an answer, which is
+    /// how servers that close idle connections meet a request on its way, it goes out once more over a fresh one
+    /// (RFC 9110 §9.2.2).
+    IfUnanswered,
+}
 
 /// Sends requests. Cheap to clone; clones share the pool.
 #[derive(Clone)]
@@ -101,7 +117,7 @@ impl Client {
         let connector = Connector::new(Arc::clone(&rules), &resolver, tls, settings.connect_timeout);
         let mut http = http1::Builder::new();
         http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
-        let pool = Pool::new(settings.idle_timeout, settings.max_idle_per_host);
+        let pool = Pool::new(settings.idle_timeout, settings.max_idle_per_host, settings.distrust);
         Ok(Self { shared: Arc::new(Shared { connector, http, pool, rules }) })
     }
 
@@ -117,13 +133,15 @@ impl Client {
     ///
     /// # Errors
     /// [`SendError`] says whether the request may have been carried out.
+    ///
+    /// What is asked this way are documents: reads may go out [again](Again::IfUnanswered).
     pub async fn send(
         &self,
         target: &Target,
         request: Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Response<Body>, SendError> {
-        self.send_while(target, request, deadline, &|| true).await
+        self.send_while(target, request, deadline, (Again::IfUnanswered, &|| true)).await
     }
 
     /// As [`Client::send`], but only if `stands` says so right before the request leaves, when the waiting for a place and a
@@ -136,9 +154,9 @@ impl Client {
         target: &Target,
         request: Request<Full<Bytes>>,
         deadline: Instant,
-        stands: Stands<'_>,
+        (again, stands): (Again, Stands<'_>),
     ) -> Result<Response<Body>, SendError> {
-        match self.try_send(target, request, deadline, stands).await {
+        match self.try_send(target, request, deadline, (again, stands)).await {
             Ok(response) => Ok(response),
             Err(sent) => Err(SendError { host: target.host().into(), sent }),
         }
@@ -149,15 +167,15 @@ impl Client {
         target: &Target,
         request: Request<Full<Bytes>>,
         deadline: Instant,
-        stands: Stands<'_>,
+        (again, stands): (Again, Stands<'_>),
     ) -> Result<Response<Body>, Sent> {
         if deadline <= Instant::now() {
             return Err(Sent::No(NotSent::Deadline));
         }
         let (request, handoff) = prepare(target, request).map_err(Sent::No)?;
         let slot = take_slot(target, deadline).await.map_err(Sent::No)?;
-        let (response, kept) = match timeout_at(deadline, self.shared.exchange(target, request, &handoff, stands)).await
-        {
+        let exchange = self.shared.exchange(target, request, &handoff, (again, stands));
+        let (response, kept) = match timeout_at(deadline, exchange).await {
             Ok(exchanged) => exchanged?,
             Err(_) if handoff.give_up() => return Err(Sent::No(NotSent::Deadline)),
             Err(_) => return Err(Sent::Maybe(Lost::Deadline)),
@@ -177,17 +195,34 @@ impl Shared {
         target: &Target,
         mut request: Request<Outgoing>,
         handoff: &Handoff,
-        stands: Stands<'_>,
+        (again, stands): (Again, Stands<'_>),
     ) -> Result<(Response<Incoming>, Kept), Sent> {
         while let Some(mut kept) = self.pool.take(target.route()).await {
             if !stands() {
                 self.pool.way(target.route().clone()).give_back(kept);
                 return Err(Sent::No(NotSent::Withdrawn));
             }
-            match kept.send(request).await {
+            let spare = (again == Again::IfUnanswered).then(|| copy_of(&request)).flatten();
+            let failed = match kept.send(request).await {
                 Ok(response) => return Ok((response, kept)),
-                Err(Failed::Untaken(untaken)) => request = *untaken,
-                Err(Failed::Taken(error)) => return Err(diagnose(error.as_ref(), handoff)),
+                Err(failed) => failed,
+            };
+            self.pool.look_back(target.route(), &kept);
+            match failed {
+                Failed::Untaken(untaken) => request = *untaken,
+                Failed::Taken { error, heard } => {
+                    let lost = diagnose(error.as_ref(), handoff);
+                    if heard && matches!(lost, Sent::Maybe(Lost::Malformed(_))) {
+                        // What came may have been left over from the answer before.
+                        self.pool.distrust(target.route());
+                    }
+                    return match (spare, &lost) {
+                        (Some(spare), Sent::Maybe(Lost::Closed | Lost::Broken(_))) if !heard => {
+                            Box::pin(self.once_more(target, spare, handoff, stands)).await.unwrap_or(Err(lost))
+                        }
+                        _ => Err(lost),
+                    };
+                }
             }
         }
         // Boxed, because every request would carry the room for it.
@@ -198,16 +233,35 @@ impl Shared {
         match fresh.send(request).await {
             Ok(response) => Ok((response, fresh)),
             Err(Failed::Untaken(_)) => Err(Sent::No(NotSent::Closed)),
-            Err(Failed::Taken(error)) => Err(diagnose(error.as_ref(), handoff)),
+            Err(Failed::Taken { error, .. }) => Err(diagnose(error.as_ref(), handoff)),
+        }
+    }
+
+    /// Sends a request that left once over a fresh connection. Nothing if it did not leave a second time: then the first counts.
+    async fn once_more(
+        &self,
+        target: &Target,
+        request: Request<Outgoing>,
+        handoff: &Handoff,
+        stands: Stands<'_>,
+    ) -> Option<Result<(Response<Incoming>, Kept), Sent>> {
+        let mut fresh = self.connect(target, handoff).await.ok()?;
+        if !stands() {
+            return None;
+        }
+        match fresh.send(request).await {
+            Ok(response) => Some(Ok((response, fresh))),
+            Err(Failed::Untaken(_)) => None,
+            Err(Failed::Taken { error, .. }) => Some(Err(diagnose(error.as_ref(), handoff))),
         }
     }
 
     async fn connect(&self, target: &Target, handoff: &Handoff) -> Result<Kept, Sent> {
         let uri = target.uri().map_err(|error| Sent::No(NotSent::Invalid(error.to_string().into())))?;
-        let stream = self.connector.connect(uri).await.map_err(|error| Sent::No(NotSent::Connect(error)))?;
+        let (stream, heard) = self.connector.connect(uri).await.map_err(|error| Sent::No(NotSent::Connect(error)))?;
         let (sender, connection) =
             self.http.handshake(stream).await.map_err(|error| diagnose(Some(&error), handoff))?;
-        Ok(Kept::new(sender, connection))
+        Ok(Kept::new(sender, connection, heard))
     }
 }
 
@@ -225,6 +279,19 @@ fn prepare(target: &Target, request: Request<Full<Bytes>>) -> Result<(Request<Ou
     head.headers.insert(HOST, target.host_header());
     let (body, handoff) = Outgoing::new(body, &head.method);
     Ok((Request::from_parts(head, body), handoff))
+}
+
+/// The same request, if its method may be repeated and it has no body.
+fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let mut copy = Request::new(request.body().again()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 async fn take_slot(target: &Target, deadline: Instant) -> Result<Option<OwnedSemaphorePermit>, NotSent> {

@@ -21,6 +21,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower::Service;
 
+use crate::heard::{Heard, Noting};
 use crate::resolve::{Judged, Resolve, ResolveError};
 use crate::rules::{EgressRules, Refusal, Transport};
 
@@ -57,7 +58,8 @@ pub(crate) struct Connector {
 }
 
 /// A connection before HTTP.
-pub(crate) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+pub(crate) type Stream = TokioIo<Noting<TokioIo<Plain>>>;
+type Plain = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Connector {
@@ -85,12 +87,12 @@ impl Connector {
         Self { plain: tcp(Transport::Plain), tls, rules, timeout }
     }
 
-    /// Opens a connection.
-    pub(crate) async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
+    /// Opens a connection. Its second half tells whether anything came.
+    pub(crate) async fn connect(&self, uri: Uri) -> Result<(Stream, Heard), ConnectError> {
         let transport = if uri.scheme() == Some(&Scheme::HTTP) { Transport::Plain } else { Transport::Tls };
         self.judge_literal(&uri, transport)?;
         // Both are always ready.
-        let opening: Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>> = match transport {
+        let opening: Pin<Box<dyn Future<Output = Result<Plain, ConnectError>> + Send>> = match transport {
             Transport::Plain => {
                 let connecting = self.plain.clone().call(uri);
                 Box::pin(async move { connecting.await.map(MaybeHttpsStream::Http).map_err(|e| diagnose(&e)) })
@@ -100,7 +102,10 @@ impl Connector {
                 Box::pin(async move { connecting.await.map_err(|e| diagnose_tls(&e)) })
             }
         };
-        tokio::time::timeout(self.timeout, opening).await.unwrap_or(Err(ConnectError::Timeout(self.timeout)))
+        let opened = tokio::time::timeout(self.timeout, opening).await;
+        let stream = Noting::new(TokioIo::new(opened.unwrap_or(Err(ConnectError::Timeout(self.timeout)))?));
+        let heard = stream.heard();
+        Ok((TokioIo::new(stream), heard))
     }
 
     /// Judges an address that stands in the URI itself.

@@ -45,6 +45,12 @@ impl Outgoing {
         (Self { body, announced, stage: Arc::clone(&stage) }, Handoff(stage))
     }
 
+    /// The body of the same request once more, if that has none. It is the same request: what left once cannot be given up.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let empty = !self.announced && self.body.is_end_stream();
+        empty.then(|| Self { body: Full::default(), announced: false, stage: Arc::clone(&self.stage) })
+    }
+
     fn is_given_up(&self) -> bool {
         self.stage.load(Ordering::Acquire) == GIVEN_UP
     }

@@ -3,6 +3,9 @@
 //! A connection has no task of its own. The request that holds it polls it together with what it waits for, so a call
 //! costs no hand-over between tasks or threads; between requests nobody polls it, and what the peer did meanwhile is
 //! looked at before it is used again. Dropping it closes it.
+//!
+//! Bytes that come while nobody asked for anything are remembered when they are seen: had they come a moment later, they
+//! would have been the answer to the next request.
 
 use std::{
     fmt,
@@ -19,7 +22,7 @@ use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http1};
 
-use crate::{connect::Stream, handoff::Outgoing};
+use crate::{connect::Stream, handoff::Outgoing, heard::Heard};
 
 /// How often a connection that goes on waking itself is polled before other tasks get their turn.
 const ROUNDS: usize = 8;
@@ -30,7 +33,9 @@ pub(crate) struct Kept {
     connection: Pin<Box<http1::Connection<Stream, Outgoing>>>,
     signal: Arc<Signal>,
     waker: Waker,
+    heard: Heard,
     over: bool,
+    surplus: bool,
 }
 
 /// Where wakes of the connection go: to the task that waits, and only while it waits. A wake by what that very task is
@@ -64,28 +69,41 @@ pub(crate) enum Failed {
     /// It did not take the request, which is here.
     Untaken(Box<Request<Outgoing>>),
     /// Anything else; nothing more is known if it just ended.
-    Taken(Option<hyper::Error>),
+    Taken {
+        /// What happened.
+        error: Option<hyper::Error>,
+        /// Whether any byte came after the request was handed over.
+        heard: bool,
+    },
 }
 
 impl Kept {
-    pub(crate) fn new(sender: http1::SendRequest<Outgoing>, connection: http1::Connection<Stream, Outgoing>) -> Self {
+    pub(crate) fn new(
+        sender: http1::SendRequest<Outgoing>,
+        connection: http1::Connection<Stream, Outgoing>,
+        heard: Heard,
+    ) -> Self {
         let signal = Arc::new(Signal { task: AtomicWaker::new(), state: AtomicU8::new(AWAKE) });
         let waker = Waker::from(Arc::clone(&signal));
-        Self { sender, connection: Box::pin(connection), signal, waker, over: false }
+        Self { sender, connection: Box::pin(connection), signal, waker, heard, over: false, surplus: false }
     }
 
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failed> {
+        self.heard.forget();
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
         let answered = poll_fn(|context| self.drive(context, |quiet| answer.as_mut().poll(quiet))).await;
         let mut error = match answered {
-            None => return Err(Failed::Taken(None)),
+            None => return Err(Failed::Taken { error: None, heard: self.heard.anything() }),
             Some(Ok(response)) => return Ok(response),
             Some(Err(error)) => error,
         };
-        Err(match error.take_message() {
+        let untaken = error.take_message();
+        let error = error.into_error();
+        self.surplus |= is_surplus(&error);
+        Err(match untaken {
             Some(request) => Failed::Untaken(Box::new(request)),
-            None => Failed::Taken(Some(error.into_error())),
+            None => Failed::Taken { error: Some(error), heard: self.heard.anything() },
         })
     }
 
@@ -103,7 +121,13 @@ impl Kept {
         for _ in 0..ROUNDS {
             self.signal.state.store(AWAKE, Ordering::Release);
             if !self.over {
-                self.over = self.connection.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready();
+                match self.connection.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+                    Poll::Pending => {}
+                    Poll::Ready(ended) => {
+                        self.over = true;
+                        self.surplus |= ended.is_err_and(|error| is_surplus(&error));
+                    }
+                }
             }
             if let Poll::Ready(there) = wanted(&mut quiet) {
                 return Poll::Ready(Some(there));
@@ -131,6 +155,26 @@ impl Kept {
         self.signal.state.store(AWAKE, Ordering::Release);
         !self.over && self.sender.is_ready()
     }
+}
+
+impl Kept {
+    /// Whether its peer was seen to send what nobody had asked for.
+    pub(crate) fn has_surplus(&self) -> bool {
+        self.surplus
+    }
+}
+
+/// Whether a connection ended because bytes came that belong to no request. The implementation has no other way to tell than
+/// its text; the tests of the pool hold it to that.
+fn is_surplus(error: &hyper::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<hyper::Error>() && one.to_string() == "received unexpected message from connection" {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
 }
 
 impl fmt::Debug for Kept {

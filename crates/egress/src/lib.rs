@@ -19,6 +19,7 @@ pub mod client;
 pub mod connect;
 pub mod fetch;
 mod handoff;
+mod heard;
 mod kept;
 pub mod network;
 mod pool;
@@ -29,7 +30,7 @@ pub mod target;
 pub mod tls;
 
 pub use body::{Body, Chunks, ReadError};
-pub use client::{Client, Settings, Stands};
+pub use client::{Again, Client, Settings, Stands};
 pub use fetch::{Ask, FetchError, FetchLimits, Fetched, Redirects};
 pub use network::Network;
 pub use rules::{EgressRules, Refusal};

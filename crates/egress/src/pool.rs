@@ -3,6 +3,10 @@
 //! The youngest is taken first, so that those beyond what is needed grow old and are closed. What the peer did to a
 //! connection in the meantime is looked at before it is handed out. A connection stays with the runtime that opened it: another
 //! would hear of its bytes only through the thread of that one.
+//!
+//! Bytes behind an answer that arrive when the next request has just been written are its answer, and no look can tell. So
+//! whoever was seen once to send more than was asked for is not trusted with a second request on a connection for a while:
+//! an answer must never reach another caller than the one who asked.
 
 use std::{
     collections::HashMap,
@@ -22,6 +26,9 @@ use crate::{kept::Kept, rules::Transport};
 /// A connection that lay still for so long may have been closed without this process knowing yet.
 const STALE: Duration = Duration::from_millis(20);
 
+/// Most routes that are remembered for what they sent. Strangers name some of them.
+const MOST_DISTRUSTED: usize = 1_024;
+
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Route {
@@ -34,12 +41,15 @@ pub(crate) struct Pool {
     idle: Mutex<Idle>,
     idle_timeout: Duration,
     max_idle_per_host: usize,
+    distrust: Duration,
 }
 
 #[derive(Default)]
 struct Idle {
     /// Per route the oldest first.
     by_route: HashMap<Route, Vec<Unused>>,
+    /// Whose connections are used once, and until when.
+    distrusted: HashMap<Route, Instant>,
     /// Whether a task closes what grows old.
     swept: bool,
 }
@@ -58,8 +68,8 @@ pub(crate) struct Way {
 }
 
 impl Pool {
-    pub(crate) fn new(idle_timeout: Duration, max_idle_per_host: usize) -> Arc<Self> {
-        Arc::new(Self { idle: Mutex::default(), idle_timeout, max_idle_per_host })
+    pub(crate) fn new(idle_timeout: Duration, max_idle_per_host: usize, distrust: Duration) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), idle_timeout, max_idle_per_host, distrust })
     }
 
     /// The way back to this pool.
@@ -78,6 +88,37 @@ impl Pool {
             if kept.is_free() {
                 return Some(kept);
             }
+            self.look_back(route, &kept);
+        }
+    }
+
+    /// After a connection ended: whether that was because of what its peer sent.
+    pub(crate) fn look_back(&self, route: &Route, kept: &Kept) {
+        if kept.has_surplus() {
+            self.distrust(route);
+        }
+    }
+
+    /// Uses no connection of a route twice for a while.
+    pub(crate) fn distrust(&self, route: &Route) {
+        let now = Instant::now();
+        let mut idle = self.lock();
+        let closed = idle.by_route.remove(route);
+        idle.distrusted.retain(|_, until| *until > now);
+        if idle.distrusted.len() >= MOST_DISTRUSTED && !idle.distrusted.contains_key(route) {
+            let next = idle.distrusted.iter().min_by_key(|(_, until)| **until).map(|(route, _)| route.clone());
+            next.and_then(|next| idle.distrusted.remove(&next));
+        }
+        let known = idle.distrusted.insert(route.clone(), now + self.distrust).is_some();
+        drop(idle);
+        drop(closed);
+        if !known {
+            let seconds = self.distrust.as_secs();
+            tracing::warn!(
+                server = %route.authority, seconds,
+                "a server sent more than it was asked for behind an answer, which can reach the next caller as theirs: for a \
+                 while each request to it has a connection of its own; tell its owner"
+            );
         }
     }
 
@@ -101,6 +142,11 @@ impl Pool {
         let Ok(runtime) = Handle::try_current() else { return };
         let unused = Unused { since: Instant::now(), runtime: runtime.id(), kept };
         let mut idle = self.lock();
+        match idle.distrusted.get(route) {
+            Some(until) if *until > Instant::now() => return,
+            Some(_) => _ = idle.distrusted.remove(route),
+            None => {}
+        }
         match idle.by_route.get_mut(route) {
             Some(kin) if kin.len() >= self.max_idle_per_host => return,
             Some(kin) => kin.push(unused),
@@ -117,15 +163,23 @@ impl Pool {
     fn close_old(&self) -> bool {
         let mut idle = self.lock();
         let mut closed = Vec::new();
-        for kin in idle.by_route.values_mut() {
-            let over = |unused: &mut Unused| unused.since.elapsed() >= self.idle_timeout || !unused.kept.is_free();
+        let mut surplus = Vec::new();
+        for (route, kin) in &mut idle.by_route {
+            let over = |unused: &mut Unused| !unused.kept.is_free() || unused.since.elapsed() >= self.idle_timeout;
+            let before = closed.len();
             closed.extend(kin.extract_if(.., over));
+            if closed.iter().skip(before).any(|unused: &Unused| unused.kept.has_surplus()) {
+                surplus.push(route.clone());
+            }
         }
         idle.by_route.retain(|_, kin| !kin.is_empty());
         idle.swept = !idle.by_route.is_empty();
         let left = idle.swept;
         drop(idle);
         drop(closed);
+        for route in surplus {
+            self.distrust(&route);
+        }
         left
     }
 
@@ -146,10 +200,11 @@ async fn sweep(pool: Weak<Pool>, every: Duration) {
 impl Way {
     /// Gives back a connection whose answer was read to its end.
     pub(crate) fn give_back(&self, mut kept: Kept) {
-        if kept.is_free()
-            && let Some(pool) = self.pool.upgrade()
-        {
+        let Some(pool) = self.pool.upgrade() else { return };
+        if kept.is_free() {
             pool.put(&self.route, kept);
+        } else {
+            pool.look_back(&self.route, &kept);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What can go wrong with a request, and whether it may have been carried out.
 //!
 //! A caller that wants to repeat a write, or has to tell a person what happened, needs exactly this
-//! distinction. In doubt the answer is "maybe".
+//! distinction. In doubt the answer is "maybe". A read that went out twice has one answer or one error, and that is of the
+//! second time unless it never left.
 
 use std::fmt;
 use std::time::Duration;

@@ -4,9 +4,12 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use http::{Method, Request};
+use http_body_util::Full;
+
 use super::peer::{Act, Peer, ok};
 use super::{client, get, in_ms, post, send, settings, text};
-use crate::{Client, NotSent, Sent, Settings, Target};
+use crate::{Again, Client, NotSent, Sent, Settings, Target};
 
 #[tokio::test]
 async fn sequential_requests_use_one_connection() {
@@ -88,6 +91,81 @@ async fn a_request_that_left_on_a_kept_connection_is_not_sent_again() {
     assert_eq!(received[0].matches("POST /2").count(), 1, "{received:?}");
 }
 
+/// A server that closes an idle connection meets a request that is on its way.
+#[tokio::test]
+async fn a_read_that_nobody_answered_on_a_kept_connection_goes_out_once_more() {
+    for method in [Method::GET, Method::HEAD] {
+        let gone = [Act::Read, Act::Write(ok("a")), Act::Read];
+        let peer = Peer::start([&gone, &[Act::Read, Act::Write(ok("again")), Act::Hold]]);
+        let (client, target) = (client(), peer.target());
+        assert_eq!(text(&client, &target, "/1").await, "a");
+        let request = Request::builder().method(method.clone()).uri("/2?x=1").header("x-mine", "1");
+        let response = send(&client, &target, request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        drop(response);
+        settle().await;
+        let received = peer.received();
+        assert_eq!(received.len(), 2, "{received:?}");
+        let second = received[0].split("\r\n\r\n").nth(1).unwrap();
+        assert!(received[1].starts_with(second) && second.contains("x-mine: 1"), "{received:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_is_repeated_once_only_on_a_fresh_connection_and_only_without_a_byte_of_an_answer() {
+    let gone = [Act::Read, Act::Write(ok("a")), Act::Read];
+    let begun = [Act::Read, Act::Write(ok("a")), Act::Read, Act::Write("HTTP/1.1 2".to_owned())];
+    let again = [Act::Read, Act::Write(ok("again")), Act::Hold];
+    for (script, connections) in [
+        // The fresh one fails as well.
+        ([gone.as_slice(), &[Act::Read], &again], 2),
+        // An answer had begun.
+        ([begun.as_slice(), &again, &again], 1),
+    ] {
+        let peer = Peer::start(script);
+        let (client, target) = (client(), peer.target());
+        assert_eq!(text(&client, &target, "/1").await, "a");
+        let error = send(&client, &target, get("/2")).await.unwrap_err();
+        assert!(error.may_have_happened(), "{error}");
+        settle().await;
+        assert_eq!(peer.connections(), connections);
+    }
+    // The first connection of all.
+    let peer = Peer::start([&[Act::Read], &again]);
+    send(&client(), &peer.target(), get("/1")).await.unwrap_err();
+    settle().await;
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn what_may_change_something_is_not_repeated_whatever_its_method_says() {
+    let gone = [Act::Read, Act::Write(ok("a")), Act::Read];
+    let again = [Act::Read, Act::Write(ok("again")), Act::Hold];
+    let with_body = || Request::get("/2").body(Full::from("x")).unwrap();
+    let delete = || Request::delete("/2").body(Full::default()).unwrap();
+    for (request, again_or_not) in
+        [(get("/2"), Again::Never), (with_body(), Again::IfUnanswered), (delete(), Again::IfUnanswered)]
+    {
+        let peer = Peer::start([&gone, &again]);
+        let (client, target) = (client(), peer.target());
+        assert_eq!(text(&client, &target, "/1").await, "a");
+        let error = client.send_while(&target, request, in_ms(5_000), (again_or_not, &|| true)).await.unwrap_err();
+        assert!(error.may_have_happened(), "{error}");
+        settle().await;
+        assert_eq!(peer.connections(), 1);
+    }
+    // Withdrawn after it left once: it may have been carried out, and does not leave again.
+    let peer = Peer::start([&gone, &again]);
+    let (client, target) = (client(), peer.target());
+    assert_eq!(text(&client, &target, "/1").await, "a");
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let once = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+    let error = client.send_while(&target, get("/2"), in_ms(5_000), (Again::IfUnanswered, &once)).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error}");
+    settle().await;
+    assert!(peer.received().get(1).is_none_or(String::is_empty), "{:?}", peer.received());
+}
+
 /// What follows a complete answer must not become the answer to somebody else's request.
 #[tokio::test]
 async fn bytes_behind_an_answer_spoil_the_connection() {
@@ -98,6 +176,68 @@ async fn bytes_behind_an_answer_spoil_the_connection() {
     assert_eq!(text(&client, &target, "/1").await, "mine");
     assert_eq!(text(&client, &target, "/2").await, "clean");
     assert_eq!(peer.connections(), 2);
+}
+
+/// What came late, when nobody looked any more, is found before the next request; then no connection to that server is used
+/// twice for a while, since the next time it might come a moment too late to be found.
+#[tokio::test]
+async fn who_sends_late_what_nobody_asked_for_is_not_trusted_with_a_second_request() {
+    let late = [
+        Act::Read,
+        Act::Write(ok("first")),
+        Act::Pause(Duration::from_millis(10)),
+        Act::Write(ok("smuggled")),
+        Act::Hold,
+    ];
+    let good = [Act::Read, Act::Write(ok("own")), Act::Read, Act::Write(ok("second")), Act::Hold];
+    let peer = Peer::start([&late, &good, &good, &good]);
+    let client = Client::new(&Settings { distrust: Duration::from_millis(600), ..settings() }).unwrap();
+    let target = peer.target();
+    assert_eq!(text(&client, &target, "/1").await, "first");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = std::time::Instant::now();
+    for (at, path) in ["/2", "/3"].into_iter().enumerate() {
+        assert_eq!(text(&client, &target, path).await, "own");
+        settle().await;
+        // A slow machine may have used the time up.
+        assert!(peer.connections() == at + 2 || began.elapsed() > Duration::from_millis(500));
+    }
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(text(&client, &target, "/4").await, "own");
+    settle().await;
+    assert_eq!(text(&client, &target, "/5").await, "second", "it is trusted again");
+}
+
+/// The series ends where the first surplus is seen: at the latest behind the answer that it displaced.
+#[tokio::test]
+async fn a_shifted_answer_is_the_last_one() {
+    let both = format!("{}{}", ok("smuggled"), ok("second"));
+    // The surplus comes when the next request was written already.
+    let shifted = [Act::Read, Act::Write(ok("first")), Act::Read, Act::Write(both), Act::Hold];
+    let good = [Act::Read, Act::Write(ok("own")), Act::Read, Act::Write(ok("of another")), Act::Hold];
+    let peer = Peer::start([&shifted, &good, &good]);
+    let (client, target) = (client(), peer.target());
+    assert_eq!(text(&client, &target, "/1").await, "first");
+    assert_eq!(text(&client, &target, "/2").await, "smuggled", "nothing can tell");
+    for path in ["/3", "/4"] {
+        assert_eq!(text(&client, &target, path).await, "own");
+    }
+    assert_eq!(peer.connections(), 3);
+}
+
+/// One server's strike is nobody else's.
+#[tokio::test]
+async fn other_servers_keep_their_connections() {
+    let poisoned = format!("{}{}", ok("mine"), ok("smuggled"));
+    let bad = Peer::start([&[Act::Read, Act::Write(poisoned), Act::Hold]]);
+    let good = Peer::answering([&ok("a"), &ok("b"), &ok("c")]);
+    let client = client();
+    assert_eq!(text(&client, &good.target(), "/").await, "a");
+    assert_eq!(text(&client, &bad.target(), "/").await, "mine");
+    for expected in ["b", "c"] {
+        assert_eq!(text(&client, &good.target(), "/").await, expected);
+    }
+    assert_eq!(good.connections(), 1);
 }
 
 #[tokio::test]

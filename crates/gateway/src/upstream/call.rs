@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ambit_egress::{NotSent, ReadError, SendError, Sent};
+use ambit_egress::{Again, NotSent, ReadError, SendError, Sent};
 use ambit_live::credentials::Spendable;
 use ambit_mcp::OwnedRaw;
 use ambit_model::{Effect, event::Executed};
@@ -73,13 +73,13 @@ async fn rest(gateway: &Gateway, guarded: &Guarded, built: BuiltRequest) -> (Sai
         return failed(guarded, Executed::No, "its server is not there any more", "no_server");
     };
     let credential = guarded.credential().map(AsRef::as_ref);
-    match gateway
-        .shared
-        .upstreams
-        .rest
-        .send(base, built, credential, (server.limits, &|| guarded.stands(gateway)))
-        .await
-    {
+    // The effect, not the method, says what may be repeated: there are APIs that delete by a GET.
+    let again = match guarded.tool().effect.effect {
+        Effect::Read => Again::IfUnanswered,
+        Effect::Write | Effect::Destructive => Again::Never,
+    };
+    let rest = &gateway.shared.upstreams.rest;
+    match rest.send(base, built, credential, (server.limits, again, &|| guarded.stands(gateway))).await {
         Ok(Answer { status, outcome }) => {
             let result = if outcome.is_error { "tool_error" } else { "ok" };
             let note = Note { executed: Executed::Yes, upstream_status: Some(status.as_u16()), ..Note::of(result) };

@@ -1,9 +1,9 @@
 //! REST APIs: the request the guard built goes out with the server's own credential, the answer comes back as a tool result.
 //!
 //! No header, cookie or token of the caller is in the request; it was built from validated arguments alone. Redirects are
-//! not followed, nothing is sent twice.
+//! not followed; nothing but a read that nobody answered is sent twice.
 
-use ambit_egress::{Client, ReadError, SendError, Stands, Target, TargetError};
+use ambit_egress::{Again, Client, ReadError, SendError, Stands, Target, TargetError};
 use ambit_live::credentials::Spendable;
 use ambit_model::server::CallLimits;
 use ambit_openapi::{BaseUrl, BuiltRequest, ToolOutcome, response::Limits, to_tool_result};
@@ -69,13 +69,13 @@ impl Rest {
         base: &BaseUrl,
         built: BuiltRequest,
         credential: Option<&Spendable>,
-        (limits, stands): (CallLimits, Stands<'_>),
+        (limits, again, stands): (CallLimits, Again, Stands<'_>),
     ) -> Result<Answer, Failure> {
         let deadline = Instant::now() + limits.timeout;
         let target = self.target(base).map_err(Failure::Address)?;
         let response = self
             .egress
-            .send_while(&target, request(built, credential), deadline, stands)
+            .send_while(&target, request(built, credential), deadline, (again, stands))
             .await
             .map_err(Failure::Send)?;
         let (head, body) = response.into_parts();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use ambit_egress::{Body, ReadError, Stands};
+use ambit_egress::{Again, Body, ReadError, Stands};
 use ambit_mcp::headers::{self, PROTOCOL_VERSION};
 use ambit_mcp::sse::{Decoder, Received};
 use ambit_mcp::upstream::{Incoming, Progress, RemoteError, answer, progress, request};
@@ -192,7 +192,9 @@ impl Exchange<'_> {
         *request.method_mut() = method;
         *request.uri_mut() = self.upstream.target.path_and_query().clone().into();
         *request.headers_mut() = headers;
-        let sent = self.upstream.egress.send_while(&self.upstream.target, request, self.deadline, self.stands).await;
+        let egress = &self.upstream.egress;
+        let once = (Again::Never, self.stands);
+        let sent = egress.send_while(&self.upstream.target, request, self.deadline, once).await;
         sent.map_err(|error| {
             let failure = UpstreamFailure::sending(&self.upstream.slug, &error);
             if matches!(failure.kind(), FailureKind::Unreachable | FailureKind::Broken) {
