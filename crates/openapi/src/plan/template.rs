@@ -1,7 +1,8 @@
 //! Path templates: literal text and variables, checked when compiled, expanded into exactly as many segments as written.
 //!
 //! A value fills one place inside one segment. One that is empty, a dot segment, or holds a separator, a control character
-//! or an escape of one of these is refused: servers and proxies disagree on what those mean, and some decode twice.
+//! or an escape of one of these is refused: servers and proxies disagree on what those mean, and some decode twice. Where
+//! several pieces make a segment, the whole of it is held to the same: half an escape in each of two values is one.
 
 use serde_json::Value;
 
@@ -30,7 +31,15 @@ pub enum TemplateError {
 /// A checked path template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
-    segments: Vec<Vec<Piece>>,
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Segment {
+    pieces: Vec<Piece>,
+    /// Whether the document's own text, with a plain value in each place, is what a value may be: then the whole segment
+    /// has to be as well. A document may write an encoded slash between two places, and means it.
+    is_plain: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +67,15 @@ impl Template {
             if (segment.is_empty() && !is_last) || is_dots(&literal) {
                 return Err(TemplateError::Text(shown()));
             }
-            segments.push(pieces);
+            let is_plain = pieces.len() > 1 && check_whole(&literal).is_ok();
+            segments.push(Segment { pieces, is_plain });
         }
         Ok(Self { segments })
     }
 
     /// The variables, in order.
     pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().flatten().filter_map(|piece| match piece {
+        self.segments.iter().flat_map(|segment| &segment.pieces).filter_map(|piece| match piece {
             Piece::Variable(name) => Some(name.as_str()),
             Piece::Text(_) => None,
         })
@@ -81,7 +91,7 @@ impl Template {
             out.push('/');
             let start = out.len();
             let mut last = None;
-            for piece in segment {
+            for piece in &segment.pieces {
                 match piece {
                     Piece::Text(text) => out.push_str(text),
                     Piece::Variable(name) => {
@@ -91,11 +101,15 @@ impl Template {
                     }
                 }
             }
-            // Two values beside each other, or a value beside a dot, may still be a dot segment together.
-            if let Some(parameter) = last
-                && out.get(start..).is_none_or(|segment| segment.is_empty() || is_dots(segment))
-            {
-                return Err(refused(parameter, "would be a dot segment"));
+            // Two values beside each other, or a value beside a dot, may still be together what each is not.
+            if let Some(parameter) = last {
+                let whole = out.get(start..).unwrap_or_default();
+                if whole.is_empty() || is_dots(whole) {
+                    return Err(refused(parameter, "would be a dot segment"));
+                }
+                if segment.is_plain {
+                    check_whole(whole).map_err(|problem| refused(parameter, problem))?;
+                }
             }
         }
         Ok(())
@@ -174,7 +188,10 @@ fn collect(value: &Value, parts: &mut Vec<String>) {
 
 /// What a value inside a path must not be, as it stands and after it is decoded once, twice, three times.
 fn check(text: &str) -> Result<(), &'static str> {
-    let mut seen = text.as_bytes().to_vec();
+    check_bytes(text.as_bytes().to_vec())
+}
+
+fn check_bytes(mut seen: Vec<u8>) -> Result<(), &'static str> {
     for _ in 0..4 {
         if seen.is_empty() {
             return Err("is empty");
@@ -196,6 +213,11 @@ fn check(text: &str) -> Result<(), &'static str> {
         seen = decoded;
     }
     Err("is percent-encoded several times")
+}
+
+/// The same for an encoded segment.
+fn check_whole(segment: &str) -> Result<(), &'static str> {
+    check_bytes(percent_decode(segment.as_bytes()))
 }
 
 fn is_dots(segment: &str) -> bool {

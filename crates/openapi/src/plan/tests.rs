@@ -117,6 +117,40 @@ fn a_path_takes_plain_values_only() {
     assert_eq!(build(&tool, &json!({"name": "a", "more": "b"})).unwrap_err(), BuildError::Missing("rest".to_owned()));
 }
 
+/// Half an escape in each of two values, or in a value and the text beside it, is one to a server that decodes twice.
+#[test]
+fn values_beside_each_other_are_held_to_the_same_together() {
+    let template = json!({});
+    let path = |path: &str, arguments: Value| {
+        build(&tool(path, "get", &template), &arguments).map(|request| request.path_and_query.to_string())
+    };
+    for (a, b) in [
+        ("%2", "e%2e"),
+        ("%", "2e."),
+        (".%", "2e"),
+        ("x%2", "f.."),
+        ("%5", "c"),
+        ("%0", "a"),
+        ("..%3", "bx"),
+        (".", ".;x"),
+    ] {
+        let error = path("/x/{a}{b}", json!({"a": a, "b": b})).unwrap_err();
+        assert!(matches!(error, BuildError::Path { .. }), "{a} {b}: {error}");
+    }
+    assert!(path("/x/%252{a}", json!({"a": "f"})).is_err());
+    assert!(path("/x/.{a}", json!({"a": "%2e"})).is_err());
+    for (template, a, b, sent) in [
+        ("/x/{a}{b}", "%", "zz", "/v1/x/%25zz"),
+        ("/x/{a}...{b}", "main", "dev", "/v1/x/main...dev"),
+        ("/x/{a}:{b}", "1", "2;y", "/v1/x/1:2%3By"),
+        // The document's own escape is its own; a value's is not.
+        ("/x/{a}%2F{b}", "group", "name", "/v1/x/group%2Fname"),
+    ] {
+        assert_eq!(path(template, json!({"a": a, "b": b})).unwrap(), sent);
+    }
+    assert!(path("/x/{a}%2F{b}", json!({"a": "a%2f", "b": "b"})).is_err());
+}
+
 #[test]
 fn nothing_but_declared_arguments_is_taken() {
     let tool = tool(
