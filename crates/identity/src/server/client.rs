@@ -49,7 +49,7 @@ pub(crate) enum Origin {
     Confidential,
     /// Configuration, without one.
     Pinned,
-    /// The document at its id; the host of that URL.
+    /// The document at its id; the host of that URL, with its port if that is not the usual one.
     Document(String),
     /// It registered itself.
     Registered,
@@ -123,7 +123,7 @@ impl Client {
     }
 
     /// Whether the owner of this redirect is who is known as the client, so that an answer may be sent there before a person
-    /// agreed: configuration says so, or the host of its document. What stays on the person's own machine needs nobody.
+    /// agreed: configuration says so, or the origin of its document. What stays on the person's own machine needs nobody.
     pub(crate) fn is_vouched_for(&self, redirect: &Kind) -> bool {
         match (&self.origin, redirect) {
             (Origin::Confidential | Origin::Pinned, _) | (_, Kind::Loopback(_)) => true,

@@ -12,7 +12,7 @@ pub(crate) const MAX_BYTES: usize = 2048;
 /// Where a redirect leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A web page of a host.
+    /// A web page of a host, with its port if that is not the usual one: who serves one port need not be who serves another.
     Https(String),
     /// A program of this person's machine that listens on a port. Any program there can.
     Loopback(String),
@@ -75,10 +75,7 @@ pub(crate) fn acceptable(uri: &str) -> Result<Kind, &'static str> {
         return Err("a redirect URI carries no credentials");
     }
     match url.scheme() {
-        "https" => {
-            let host = url.host_str().filter(|host| !host.is_empty()).ok_or("a redirect URI names a host")?;
-            Ok(Kind::Https(host.to_owned()))
-        }
+        "https" => place_of(&url).map(Kind::Https).ok_or("a redirect URI names a host"),
         "http" => match url.host() {
             Some(Host::Ipv4(address)) if address.is_loopback() && address.octets() == [127, 0, 0, 1] => {
                 Ok(Kind::Loopback("127.0.0.1".into()))
@@ -93,6 +90,12 @@ pub(crate) fn acceptable(uri: &str) -> Result<Kind, &'static str> {
                   in `com.example.app:/callback` (RFC 8252 §7.1)",
         ),
     }
+}
+
+/// Host, and port where it is not the scheme's own: with the scheme, an origin.
+pub(crate) fn place_of(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// Whether a scheme can be a domain name its owner turned round (RFC 8252 §7.1).
@@ -190,6 +193,8 @@ mod tests {
     #[test]
     fn what_cannot_be_a_client_is_not_registered() {
         assert_eq!(acceptable("https://c.example/cb"), Ok(Kind::Https("c.example".into())));
+        assert_eq!(acceptable("https://c.example:443/cb"), Ok(Kind::Https("c.example".into())));
+        assert_eq!(acceptable("https://c.example:8443/cb"), Ok(Kind::Https("c.example:8443".into())));
         assert_eq!(acceptable("http://localhost:1/cb"), Ok(Kind::Loopback("localhost".into())));
         assert_eq!(acceptable("cursor://anysphere.mcp/oauth"), Ok(Kind::App("cursor".into())));
         assert_eq!(acceptable("VSCODE-insiders://a.b/c"), Ok(Kind::App("vscode-insiders".into())));

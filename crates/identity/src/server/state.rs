@@ -15,7 +15,13 @@ use ambit_model::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{client::document::Documents, failure::Down, limits::PerSource, password::Hashing, throttle::Throttle};
+use super::{
+    client::document::{self, Documents},
+    failure::Down,
+    limits::PerSource,
+    password::Hashing,
+    throttle::Throttle,
+};
 use crate::signing::Signing;
 
 /// Answers for one reference to a secret, from what was resolved at start or reload. `None` if there is none.
@@ -57,6 +63,9 @@ pub struct Settings {
     pub logins_per_minute: NonZeroU32,
     /// Requests of machines refused with the reason per minute: more are told to wait. Good ones are never counted.
     pub refusals_per_minute: NonZeroU32,
+    /// When a client document that could not be had is answered, counted from its fetch: longer than any fetch takes, so that
+    /// the time tells nothing of what is at its address.
+    pub failed_documents_after: Duration,
 }
 
 impl Default for Settings {
@@ -69,6 +78,7 @@ impl Default for Settings {
             waiting_per_minute: bound(300),
             logins_per_minute: bound(30),
             refusals_per_minute: bound(300),
+            failed_documents_after: document::FAILURES_AFTER,
         }
     }
 }
@@ -95,7 +105,11 @@ impl Server {
         let clock = live.clock().clone();
         let (minute, hour) = (Duration::from_mins(1), Duration::from_hours(1));
         Self {
-            documents: Documents::new(egress, PerSource::new(&clock, settings.documents_per_minute, minute)),
+            documents: Documents::new(
+                egress,
+                PerSource::new(&clock, settings.documents_per_minute, minute),
+                settings.failed_documents_after,
+            ),
             registrations: PerSource::new(&clock, settings.registrations_per_hour, hour),
             all_registrations: PerSource::new(&clock, settings.all_registrations_per_hour, hour),
             waiting: PerSource::new(&clock, settings.waiting_per_minute, minute),

@@ -3,6 +3,8 @@
 //!
 //! The URL comes from a stranger: it is fetched through the egress client, small, quick and without redirects; what it
 //! says is held against its own URL. Good documents are kept for a bounded time, bad ones not at all.
+//!
+//! A stranger must learn nothing of this network: every failure after the URL was read has the same words and the same time.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,7 +16,10 @@ use ambit_model::{
 use http::StatusCode;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 use url::Url;
 
 use super::{Client, Origin, plain};
@@ -28,6 +33,9 @@ const MAX_BYTES: usize = 5 * 1024;
 
 /// Longest fetch.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// When a fetch that failed is answered: by then each has, whether a port was closed, silent or spoke something else.
+pub(crate) const FAILURES_AFTER: Duration = TIMEOUT.saturating_add(Duration::from_millis(200));
 
 /// Documents kept at once.
 const KEPT: usize = 1024;
@@ -111,6 +119,7 @@ pub(crate) struct Documents {
     egress: ambit_egress::Client,
     kept: Cache<ClientId, Arc<Document>>,
     per_source: PerSource,
+    failures_after: Duration,
     turns: Semaphore,
 }
 
@@ -120,8 +129,8 @@ pub(crate) fn is_url(id: &str) -> bool {
 }
 
 impl Documents {
-    pub(crate) fn new(egress: ambit_egress::Client, per_source: PerSource) -> Self {
-        Self { egress, kept: Cache::new(KEPT), per_source, turns: Semaphore::new(AT_ONCE) }
+    pub(crate) fn new(egress: ambit_egress::Client, per_source: PerSource, failures_after: Duration) -> Self {
+        Self { egress, kept: Cache::new(KEPT), per_source, failures_after, turns: Semaphore::new(AT_ONCE) }
     }
 
     /// The document of a client, kept or fetched.
@@ -136,12 +145,19 @@ impl Documents {
         }
         let host = document_host(id.as_str()).map_err(DocumentFault::Url)?;
         self.per_source.admit(source).map_err(DocumentFault::TooMany)?;
-        let _turn = self.turns.try_acquire().map_err(|_| DocumentFault::Busy)?;
-        let document = self.fetch(id, host, now_ms).await.map_err(|cause| {
-            tracing::info!(client = %id, %cause, "a client's metadata document cannot be used");
-            DocumentFault::Unusable(cause.reason())
-        })?;
-        let document = Arc::new(document);
+        let turn = self.turns.try_acquire().map_err(|_| DocumentFault::Busy)?;
+        let answer_at = Instant::now() + self.failures_after;
+        let fetched = self.fetch(id, host, now_ms).await;
+        // Nothing is fetched any more: who waits for bad news keeps nobody from good ones.
+        drop(turn);
+        let document = match fetched {
+            Ok(document) => Arc::new(document),
+            Err(cause) => {
+                tracing::info!(client = %id, %cause, "a client's metadata document cannot be used");
+                sleep_until(answer_at).await;
+                return Err(DocumentFault::Unusable(cause.reason()));
+            }
+        };
         self.kept.insert(id.clone(), Arc::clone(&document));
         Ok(document)
     }
@@ -215,7 +231,7 @@ impl Document {
     }
 }
 
-/// The host of a document's URL: https, a path, nothing that two readers could read in two ways.
+/// The host of a document's URL, with its port if that is not the usual one: https, a path, nothing that two readers could read in two ways.
 fn document_host(id: &str) -> Result<String, &'static str> {
     let url = Url::parse(id).map_err(|_| "write it as `https://host/path`")?;
     if url.scheme() != "https" || id.contains('#') || !url.username().is_empty() || url.password().is_some() {
@@ -228,10 +244,10 @@ fn document_host(id: &str) -> Result<String, &'static str> {
     if url.path() == "/" {
         return Err("it has a path");
     }
-    let host = url.host_str().ok_or("it names a host")?;
+    let host = redirect::place_of(&url).ok_or("it names a host")?;
     // A single label is a name of this network's own.
     let is_bare = url.domain().is_some_and(|name| !name.trim_end_matches('.').contains('.'));
-    if is_bare { Err("its host is a full domain name") } else { Ok(host.to_owned()) }
+    if is_bare { Err("its host is a full domain name") } else { Ok(host) }
 }
 
 fn text<'a>(members: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, &'static str> {
@@ -316,7 +332,7 @@ mod tests {
     #[test]
     fn an_odd_url_names_no_document() {
         assert_eq!(document_host(URL).unwrap(), "app.example");
-        assert_eq!(document_host("https://app.example:8443/client?v=2").unwrap(), "app.example");
+        assert_eq!(document_host("https://app.example:8443/client?v=2").unwrap(), "app.example:8443");
         for bad in [
             "https://app.example",
             "https://app.example/",

@@ -114,7 +114,12 @@ async fn a_document_makes_a_client_whose_consent_is_remembered() {
     let mut browser = app.browser();
     let ask = Ask { client: &id, redirect: WEB, secret: None, ..Ask::conf() };
     let page = browser.until_consent(&ask.url(), "alice").await;
-    assert!(page.body.contains("Documented") && page.body.contains("<dd>127.0.0.1</dd>"), "{}", page.body);
+    assert!(
+        page.body.contains("Documented")
+            && page.body.contains(&format!("<dd>{}</dd>", &host.origin["https://".len()..])),
+        "{}",
+        page.body
+    );
     assert!(page.body.contains("client.example") && !page.body.contains("class=\"warning\""));
     let code = browser.answer(&page, "allow", &["reading"]).await.query("code").unwrap();
     let tokens = browser.exchange(&ask, &code).await.expect(200).json();
@@ -191,18 +196,20 @@ async fn a_document_that_lies_redirects_or_is_huge_makes_no_client() {
 }
 
 #[tokio::test]
-async fn a_document_vouches_for_its_own_host_and_this_computer_alone() {
+async fn a_document_vouches_for_its_own_origin_and_this_computer_alone() {
     let host = Host::start().await;
     let app = App::with(world(), generous(), host.egress()).await;
     let mut browser = app.browser();
     let (id, own) = (host.id("/client.json"), host.id("/cb"));
-    host.serve("/client.json", &document(&id, &[WEB, LOCAL, &own, "com.client.app:/cb"]), "");
+    // Another service of the same host.
+    let beside = "https://127.0.0.1:1/cb";
+    host.serve("/client.json", &document(&id, &[WEB, LOCAL, &own, beside, "com.client.app:/cb"]), "");
     for redirect in [own.as_str(), LOCAL] {
         let ask = Ask { client: &id, redirect, secret: None, ..Ask::conf() };
         let reply = browser.get(&ask.with(&[("prompt", "none")]).url()).await;
         assert!(reply.location().starts_with(redirect), "{reply:?}");
     }
-    for redirect in [WEB, "com.client.app:/cb"] {
+    for redirect in [WEB, beside, "com.client.app:/cb"] {
         let ask = Ask { client: &id, redirect, secret: None, ..Ask::conf() };
         let page = browser.get(&ask.with(&[("prompt", "none")]).url()).await.expect(400);
         assert!(page.headers.get("location").is_none() && page.body.contains("login_required"), "{page:?}");
@@ -220,8 +227,10 @@ async fn a_stranger_learns_nothing_of_names_and_addresses_inside() {
     host.serve("/lies", &document("https://client.example/client.json", &[WEB]), "");
     host.raw("/error", "HTTP/1.1 500 x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}".to_owned());
     let port = host.origin.rsplit_once(':').unwrap().1;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut pages = Vec::new();
     for id in [
+        format!("https://{}/c", silent.local_addr().unwrap()),
         host.id("/lies"),
         host.id("/error"),
         host.id("/absent"),
@@ -230,8 +239,10 @@ async fn a_stranger_learns_nothing_of_names_and_addresses_inside() {
         "https://169.254.169.254/latest/meta-data".to_owned(),
     ] {
         let ask = Ask { client: &id, redirect: WEB, secret: None, ..Ask::conf() };
+        let began = std::time::Instant::now();
         let page = browser.get(&ask.url()).await.expect(400);
         assert!(page.body.contains("could not be fetched"), "{id}: {}", page.body);
+        assert!(began.elapsed() >= generous().failed_documents_after, "{id}: the time tells what is there");
         pages.push(page.body);
     }
     pages.dedup();

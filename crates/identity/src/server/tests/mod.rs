@@ -242,6 +242,7 @@ fn generous() -> Settings {
         waiting_per_minute: many,
         logins_per_minute: many,
         refusals_per_minute: many,
+        failed_documents_after: std::time::Duration::from_millis(40),
     }
 }
 
