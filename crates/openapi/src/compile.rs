@@ -94,6 +94,8 @@ pub struct OperationTool {
     pub effect: Effect,
     /// The sentence that explains it.
     pub reason: String,
+    /// Whether it is taken to read because of its method, and no word that is known says so: its owner should look.
+    pub by_method_alone: bool,
     /// How a request is built.
     pub plan: Plan,
 }

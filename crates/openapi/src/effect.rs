@@ -7,6 +7,7 @@
 //!   what is looked at only where the operation id or the summary is led by a verb that looks. A name without a verb that
 //!   is known reads too where it is a thing's: named in the path, plural, told apart (`dailyForecast`). `armDevice` of
 //!   `/device/arm` is no thing. A path that nothing is said about, and one word that repeats it, stay the method's to judge.
+//!   What reads by its method alone says so, and an owner is told to look.
 //! - `POST` reads where its words agree that it looks; that its name begins with a verb that looks is not enough. Nothing
 //!   else may be said to happen, in any sentence and any voice (`the sample is consumed`), and what a verb that nobody knows
 //!   is said to do is unclear. A verb that reaches out (`show`, `fetch`, `download`) needs an object and no destination, one
@@ -54,9 +55,20 @@ pub(crate) struct Facts<'a> {
 /// An effect and why.
 type Judged = (Effect, String);
 
+/// The effect of an operation of a REST API, why, and whether somebody should look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Classified {
+    pub(crate) effect: Effect,
+    pub(crate) reason: String,
+    /// It is taken to read because of its method, and no word that is known says so.
+    pub(crate) by_method_alone: bool,
+}
+
 /// The effect of an operation of a REST API.
-pub(crate) fn classify(facts: &Facts<'_>) -> Judged {
-    operation::Reading::of(facts).effect()
+pub(crate) fn classify(facts: &Facts<'_>) -> Classified {
+    let reading = operation::Reading::of(facts);
+    let (effect, reason) = reading.effect();
+    Classified { effect, reason, by_method_alone: reading.is_by_method_alone(effect) }
 }
 
 #[cfg(test)]

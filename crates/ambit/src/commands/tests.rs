@@ -369,8 +369,30 @@ async fn the_trail_is_read_exported_and_verified() {
 async fn check_reports_everything_and_its_exit_code() {
     let desk = Desk::new(CONFIG);
     let checked = desk.done("check --json").await.json();
-    assert_eq!(checked, json!({"ok": true, "problems": []}));
+    assert_eq!(checked, json!({"ok": true, "problems": [], "doubts": []}));
     assert!(desk.done("check").await.out.contains("the configuration is valid: 1 endpoint, 1 server"));
+
+    // What only its method says to read is no error, and somebody should look.
+    let silent = document("").replace("\"operationId\":\"get-order\",", "");
+    fs::write(desk.path("openapi.json"), &silent).unwrap();
+    let listed = desk.done("tools --server shop --json").await.json();
+    let read = listed.as_array().unwrap().iter().find(|row| row["method"] == "GET").unwrap();
+    assert!(read["reason"].as_str().unwrap().starts_with("only the method `GET` says"), "{listed}");
+    let name = read["name"].as_str().unwrap();
+    let doubted = desk.done("check").await;
+    assert!(
+        doubted.err.contains("server `shop`: 1 tool counts as `read` because of the method alone"),
+        "{}",
+        doubted.err
+    );
+    assert!(doubted.err.contains(&format!("(`{name}`)")), "{}", doubted.err);
+    assert_eq!(desk.done("check --json").await.json()["doubts"].as_array().unwrap().len(), 1);
+    assert!(desk.done("tools").await.out.contains("shop: 1 tool `read` by the method alone"));
+    let said =
+        format!("[servers.shop.effects]\n{name} = {{ effect = \"read\", reason = \"looked at\" }}\n[toolsets.look]");
+    let owner = Desk::new(&CONFIG.replace("[toolsets.look]", &said));
+    fs::write(owner.path("openapi.json"), &silent).unwrap();
+    assert_eq!(owner.done("check --json").await.json()["doubts"], json!([]));
 
     fs::write(desk.path("openapi.json"), "nonsense: [").unwrap();
     let found = desk.run("check --json").await;

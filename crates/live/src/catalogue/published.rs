@@ -140,6 +140,15 @@ impl PublishedTool {
         &self.name
     }
 
+    /// Whether it counts as reading because of its HTTP method, with no word that says so, and nobody has looked: its owner
+    /// should.
+    pub fn reads_by_method_alone(&self) -> bool {
+        match &self.binding {
+            Binding::Operation(operation) => operation.by_method_alone && !self.overridden,
+            Binding::Mcp { .. } => false,
+        }
+    }
+
     /// What a lock file would pin.
     pub fn pin(&self) -> Pin {
         Pin { effect: self.effect.effect, digest: self.digest }

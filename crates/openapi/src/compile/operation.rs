@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{OperationTool, Options, OutputSchemas, shown};
 use crate::body;
-use crate::effect::{Facts, classify};
+use crate::effect::{Classified, Facts, classify};
 use crate::names::{Identity, Place, argument_names};
 use crate::parameters::{self, Credentials, Declared, Parameter};
 use crate::plan::{Plan, Template};
@@ -69,7 +69,7 @@ impl<'d> Operation<'d> {
         let body = body::declared(self.raw, context.converter, &mut build).map_err(text)?;
         let wanted = wanted(&parameters, body.as_ref(), context.converter, &mut build)?;
         let arguments = argument_names(&wanted.iter().map(|one| (one.place, one.wire.as_str())).collect::<Vec<_>>());
-        let (effect, reason) = self.effect(&wanted);
+        let Classified { effect, reason, by_method_alone } = self.effect(&wanted);
         let input_schema = input_schema(wanted, &arguments, context.converter, build)?;
         let output_schema = self.output_schema(&name, context)?;
         let (in_parameters, in_body) = arguments.split_at(parameters.len());
@@ -89,6 +89,7 @@ impl<'d> Operation<'d> {
             path: self.path.to_owned(),
             effect,
             reason,
+            by_method_alone,
             plan,
         })
     }
@@ -108,7 +109,7 @@ impl<'d> Operation<'d> {
         Ok(found)
     }
 
-    fn effect(&self, wanted: &[Wanted]) -> (ambit_model::Effect, String) {
+    fn effect(&self, wanted: &[Wanted]) -> Classified {
         let arguments: Vec<(&str, &Value)> = wanted.iter().map(|one| (one.wire.as_str(), &one.schema)).collect();
         classify(&Facts {
             method: &self.method,

@@ -121,8 +121,21 @@ impl<'a> Reading<'a> {
         }
         match self.id.verb() {
             Some((verb, Sense::Read)) => (Effect::Read, format!("the method `{method}` and `{verb}` only look")),
-            _ => (Effect::Read, format!("the method `{method}` only looks, and no word speaks against it")),
+            _ if self.summary.reads() => {
+                (Effect::Read, format!("the method `{method}` and the summary say that it only looks"))
+            }
+            _ => {
+                let reason =
+                    format!("only the method `{method}` says that it looks: no verb that is known, for or against it");
+                (Effect::Read, reason)
+            }
         }
+    }
+
+    /// Whether a reading effect rests on the method and on no word.
+    pub(super) fn is_by_method_alone(&self, effect: Effect) -> bool {
+        let said = self.id.sense() == Some(Sense::Read) || self.summary.reads();
+        effect == Effect::Read && self.facts.method.is_safe() && !said
     }
 
     /// A word that leads the operation id as a verb would, which nobody knows: `armDevice` of `/device/arm`. A thing is

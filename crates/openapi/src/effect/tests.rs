@@ -4,7 +4,8 @@ use serde_json::json;
 fn judge(method: &str, path: &str, id: &str, summary: &str, description: &str) -> Judged {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let operation_id = (!id.is_empty()).then_some(id);
-    classify(&Facts { method: &method, path, operation_id, summary, description, arguments: &[] })
+    let found = classify(&Facts { method: &method, path, operation_id, summary, description, arguments: &[] });
+    (found.effect, found.reason)
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn a_verb_that_goes_either_way_does_not_read_without_a_witness() {
     let asked = |arguments: &[(&str, &Value)]| {
         let (path, summary) = ("/data_sources/{id}/query", "Query a data source");
         let operation_id = Some("query-data-source");
-        classify(&Facts { method: &Method::POST, path, operation_id, summary, description: "", arguments }).0
+        classify(&Facts { method: &Method::POST, path, operation_id, summary, description: "", arguments }).effect
     };
     assert_eq!(asked(&[("sorts", &list), ("archived", &flag)]), Effect::Read);
     assert_eq!(asked(&[("sql", &list), ("sorts", &list)]), Effect::Destructive);
@@ -247,7 +248,7 @@ fn a_safe_method_does_not_excuse_a_word_that_does_more() {
         description: "",
         arguments: &[("cmd", &text)],
     };
-    assert_eq!(classify(&facts).0, Effect::Destructive);
+    assert_eq!(classify(&facts).effect, Effect::Destructive);
 }
 
 #[test]
@@ -261,6 +262,35 @@ fn a_safe_method_reads_nouns_that_are_also_verbs() {
     ] {
         let (effect, reason) = judge("GET", path, id, summary, "");
         assert_eq!(effect, Effect::Read, "{path}: {reason}");
+    }
+}
+
+/// An owner is told where nothing but the method says that an operation reads.
+#[test]
+fn what_reads_by_its_method_alone_is_known() {
+    fn facts<'a>(method: &'a Method, path: &'a str, operation_id: Option<&'a str>, summary: &'a str) -> Facts<'a> {
+        Facts { method, path, operation_id, summary, description: "", arguments: &[] }
+    }
+    for (path, id, summary) in [
+        ("/locks", None, ""),
+        ("/locks", Some("locks"), ""),
+        ("/weather", Some("dailyForecast"), ""),
+        ("/widgets/{id}", Some("widgets"), "The widget"),
+    ] {
+        let found = classify(&facts(&Method::GET, path, id, summary));
+        assert_eq!((found.effect, found.by_method_alone), (Effect::Read, true), "{path} {id:?}: {}", found.reason);
+        assert!(found.reason.starts_with("only the method `GET` says that it looks"), "{}", found.reason);
+    }
+    for (method, path, id, summary) in [
+        (Method::GET, "/locks", Some("listLocks"), ""),
+        (Method::GET, "/locks", None, "Returns all locks"),
+        (Method::POST, "/locks/search", Some("searchLocks"), "Search locks"),
+        (Method::GET, "/users/{id}/delete", None, ""),
+        (Method::DELETE, "/locks/{id}", None, ""),
+        (Method::POST, "/locks", None, ""),
+    ] {
+        let found = classify(&facts(&method, path, id, summary));
+        assert!(!found.by_method_alone, "{method} {path} {id:?}: {}", found.reason);
     }
 }
 
@@ -313,7 +343,7 @@ fn descriptions_and_arguments_raise() {
             description: "",
             arguments: &[(name, schema)],
         };
-        let (effect, reason) = classify(&facts);
+        let Classified { effect, reason, .. } = classify(&facts);
         assert_eq!(effect, Effect::Destructive, "{name}: {reason}");
     }
 }

@@ -46,7 +46,9 @@ fn known_by_words(name: &str) -> Vec<Row> {
         } else {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let operation_id = (!id.is_empty()).then_some(id.as_str());
-            classify(&Facts { method: &method, path, operation_id, summary, description, arguments: &[] })
+            let facts = Facts { method: &method, path, operation_id, summary, description, arguments: &[] };
+            let found = classify(&facts);
+            (found.effect, found.reason)
         };
         (meant(effect), found, format!("{method} {path} {id}: {reason}"))
     };
@@ -143,7 +145,8 @@ fn what_is_described_badly_fails_closed() {
             let http = Method::from_bytes(method.as_bytes()).unwrap();
             let bare = |operation_id, summary, description| {
                 let facts = Facts { method: &http, path, operation_id, summary, description, arguments: &[] };
-                classify(&facts)
+                let found = classify(&facts);
+                (found.effect, found.reason)
             };
             for (found, reason) in [
                 bare(None, text("summary"), text("description")),

@@ -1,6 +1,6 @@
 //! `ambit tools`: every tool with effect, reason and state; what a caller is shown; what waits for acceptance.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 use ambit_model::{Effect, ids::ServerSlug, tool::Acceptance};
@@ -135,6 +135,19 @@ fn summaries(servers: &[Arc<ServerCatalogue>], rows: &[Row]) -> String {
         format!("\n{}: {} ({})", server.slug, counted(server.tools.len(), "tool"), counts.join(", "))
     };
     let mut text: String = servers.iter().map(summary).collect();
+    for server in servers {
+        let doubtful = server.tools.values().filter(|tool| tool.reads_by_method_alone()).count();
+        if doubtful > 0 {
+            let _ = write!(
+                text,
+                "\n{}: {} `read` by the method alone; the reason says so: look, and confirm or correct it in \
+                 `[servers.{}.effects]`",
+                server.slug,
+                counted(doubtful, "tool"),
+                server.slug
+            );
+        }
+    }
     if rows.iter().any(|row| row.state == "pending") {
         text.push_str(
             "\npending tools are hidden: `ambit tools --pending` shows what changed, `ambit tools accept` accepts",
