@@ -1,13 +1,18 @@
-//! `ambit tools accept`: pins definitions in the lock file, as they are read now.
+//! `ambit tools accept`: pins definitions in the lock file, as they are read now, or with `--digest` exactly as somebody
+//! looked at them.
 //!
 //! The act is recorded before the file is written; a running server reads the file afterwards. Where there is no deployment
 //! (no data directory), the lock file in version control is the record.
 
 use std::{collections::BTreeSet, fs, io::Write as _, path::Path, sync::Arc};
 
-use ambit_live::{catalogue::ServerCatalogue, lock::Lock};
+use ambit_live::{
+    catalogue::{PublishedTool, ServerCatalogue},
+    lock::Lock,
+};
 use ambit_model::{
-    Effect,
+    Digest, Effect,
+    digest::InvalidDigest,
     ids::{ServerSlug, ToolId},
     tool::Acceptance,
 };
@@ -16,7 +21,7 @@ use serde_json::json;
 
 use super::{
     super::{Context, DONE, Ended, Failure, operate, render::counted, view},
-    problems, readable,
+    problems, readable, review,
 };
 use crate::{
     config::{self, Resolved},
@@ -28,11 +33,19 @@ use crate::{
 
 /// Accept the definitions of a server's tools, or of one tool, as they are now.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  ambit tools accept mux\n  ambit tools accept mux/get-asset mux/list-assets")]
+#[command(after_help = "Examples:\n  ambit tools accept mux\n  ambit tools accept mux/get-asset mux/list-assets\n  \
+                  ambit tools accept mux --digest sha256:...   # as `ambit tools --pending` showed them")]
 pub(super) struct Accept {
     /// `SERVER` for all its tools, `SERVER/TOOL` for one.
     #[arg(required = true, value_name = "SERVER[/TOOL]")]
     what: Vec<String>,
+    /// Only if what waits is what `ambit tools --pending` showed under this digest.
+    #[arg(long, value_name = "DIGEST", value_parser = read_digest)]
+    digest: Option<Digest>,
+}
+
+fn read_digest(text: &str) -> Result<Digest, InvalidDigest> {
+    Digest::try_from(text.to_owned())
 }
 
 /// What was asked for, read.
@@ -70,6 +83,9 @@ impl Accept {
         }
         readable(&servers)?;
         let accepted = changes(&wanted, &servers, &resolved.lock)?;
+        if let Some(reviewed) = &self.digest {
+            insist(reviewed, &wanted, &servers, &resolved.lock)?;
+        }
         let removed = stale(&wanted, &servers, &resolved.lock);
         let recorded = record(&accepted, &resolved, &servers, context).await?;
         if !accepted.is_empty() || !removed.is_empty() {
@@ -82,6 +98,29 @@ impl Accept {
         problems(&servers, context)?;
         Ok(DONE)
     }
+}
+
+/// Refuses if what waits is not what was looked at.
+fn insist(reviewed: &Digest, wanted: &[Wanted], servers: &[Arc<ServerCatalogue>], lock: &Lock) -> Result<(), Failure> {
+    let is_wanted = |tool: &PublishedTool| {
+        wanted.iter().any(|wanted| match wanted {
+            Wanted::Server(slug) => tool.id().server == *slug,
+            Wanted::Tool(id) => tool.id() == id,
+        })
+    };
+    let tools = servers.iter().flat_map(|server| server.tools.values()).map(AsRef::as_ref);
+    let waiting = tools.filter(|tool| is_wanted(tool) && review::is_pending(tool, lock)).collect::<Vec<_>>();
+    if waiting.is_empty() {
+        return Err(Failure::Refused("nothing of it is pending: what was reviewed is accepted, or gone".into()));
+    }
+    let now = review::digest(waiting);
+    if now == *reviewed {
+        return Ok(());
+    }
+    Err(Failure::Refused(format!(
+        "nothing was accepted: what waits now has the digest `{now}`, which is not what was reviewed; look at it again with \
+         `ambit tools --pending`"
+    )))
 }
 
 /// Every wanted tool whose pin would change.

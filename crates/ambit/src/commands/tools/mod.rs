@@ -16,6 +16,7 @@ use super::{
 mod accept;
 mod difference;
 mod pending;
+mod review;
 mod shown;
 
 /// List tools with effect and state; accept definitions.

@@ -6,17 +6,13 @@ use ambit_live::{
     catalogue::{PublishedTool, ServerCatalogue},
     lock::Lock,
 };
-use ambit_model::{
-    Effect,
-    ids::ServerSlug,
-    tool::{Acceptance, Definition},
-};
+use ambit_model::{Digest, Effect, ids::ServerSlug, tool::Definition};
 use ambit_store::{Store, acceptances};
 use serde::Serialize;
 
 use super::{
     super::{Context, DONE, Ended, FINDING, Failure, render::counted, view},
-    clean, difference, problems,
+    clean, difference, problems, review,
 };
 
 #[derive(Serialize, Debug)]
@@ -29,6 +25,10 @@ struct Pending {
     change: &'static str,
     accepted: Option<String>,
     seen: String,
+    /// What `ambit tools accept SERVER/NAME --digest` takes: definition and effect as they are shown here.
+    digest: Digest,
+    /// The same for everything of its server that waits, and `ambit tools accept SERVER`.
+    server_digest: Digest,
     difference: Vec<String>,
 }
 
@@ -53,16 +53,22 @@ async fn waiting(
     store: Option<&Store>,
 ) -> Result<Vec<Pending>, Failure> {
     let mut waiting = Vec::new();
-    for tool in servers.iter().flat_map(|server| server.tools.values()) {
-        match lock.acceptance(tool.id(), tool.pin(), tool.overridden) {
-            Acceptance::Accepted => {}
-            Acceptance::New | Acceptance::Changed => waiting.push(pending(tool, lock, store).await?),
+    for server in servers {
+        let tools: Vec<_> = server.tools.values().filter(|tool| review::is_pending(tool, lock)).collect();
+        let all = review::digest(tools.iter().map(AsRef::as_ref));
+        for tool in tools {
+            waiting.push(pending(tool, all, lock, store).await?);
         }
     }
     Ok(waiting)
 }
 
-async fn pending(tool: &PublishedTool, lock: &Lock, store: Option<&Store>) -> Result<Pending, Failure> {
+async fn pending(
+    tool: &PublishedTool,
+    server_digest: Digest,
+    lock: &Lock,
+    store: Option<&Store>,
+) -> Result<Pending, Failure> {
     let pin = lock.pin(tool.id());
     let (change, difference) = match pin {
         None => ("new", Vec::new()),
@@ -96,6 +102,8 @@ async fn pending(tool: &PublishedTool, lock: &Lock, store: Option<&Store>) -> Re
         change,
         accepted: pin.map(|pin| pin.digest.to_string()),
         seen: tool.digest.to_string(),
+        digest: review::digest([tool]),
+        server_digest,
         difference,
     })
 }
@@ -115,15 +123,19 @@ fn in_words(waiting: &[Pending], gone: &[String]) -> String {
     for tool in waiting {
         lines.push(format!("{}/{}  {}  {}", tool.server, tool.name, tool.change, tool.effect));
         lines.extend(tool.difference.iter().map(|line| format!("    {line}")));
+        lines.push(format!("    digest {}", tool.digest));
     }
     if waiting.is_empty() {
         lines.push("nothing is pending".to_owned());
     } else {
         lines.push(format!(
             "\n{} pending and hidden: accept one with `ambit tools accept SERVER/TOOL`, all of a server with \
-             `ambit tools accept SERVER`",
+             `ambit tools accept SERVER`; with `--digest` exactly what is shown here",
             counted(waiting.len(), "tool")
         ));
+        let mut servers: Vec<_> = waiting.iter().map(|tool| (&tool.server, tool.server_digest)).collect();
+        servers.dedup();
+        lines.extend(servers.iter().map(|(slug, digest)| format!("  ambit tools accept {slug} --digest {digest}")));
     }
     lines.extend(gone.iter().map(|id| format!("{id} was accepted and is not there any more")));
     lines.join("\n")
