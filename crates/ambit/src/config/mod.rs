@@ -41,7 +41,7 @@ use tree::Node;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is not part of what a fleet's nodes must agree on.
-const OF_ONE_NODE: [&str; 4] = ["listen", "data_dir", "store", "metrics"];
+const OF_ONE_NODE: [&str; 5] = ["listen", "data_dir", "key_dir", "store", "metrics"];
 
 /// A configuration without an error.
 #[derive(Debug, Clone)]
@@ -60,8 +60,10 @@ pub struct Resolved {
     pub listen: SocketAddr,
     /// The address where counters are read, if anywhere.
     pub metrics: Option<SocketAddr>,
-    /// Keys, trail and the embedded store.
+    /// Trail and the embedded store, and the keys unless they have a directory of their own.
     pub data_dir: PathBuf,
+    /// The keys' own directory, if they have one.
+    pub key_dir: Option<PathBuf>,
     /// The store.
     pub store: StoreUrl,
     /// The trail.
@@ -175,7 +177,7 @@ impl Resolved {
 
     /// The directory of key files.
     pub fn key_dir(&self) -> PathBuf {
-        self.data_dir.join("keys")
+        self.key_dir.clone().unwrap_or_else(|| self.data_dir.join("keys"))
     }
 
     /// Where a running server takes operators' acts.

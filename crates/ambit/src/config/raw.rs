@@ -37,6 +37,10 @@ pub struct File {
     #[serde(default = "defaults::data_dir")]
     #[schemars(extend("format" = "ambit-text"))]
     pub data_dir: String,
+    /// The directory of the keys that sign and seal, relative to this file: one that the nodes of a fleet share. `keys` in
+    /// `data_dir` if absent. Where it is mounted may differ from node to node.
+    #[schemars(extend("format" = "ambit-text"))]
+    pub key_dir: Option<String>,
     /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, or `env:NAME` or `file:PATH` of something that holds such a
     /// URL with its password. SQLite in `data_dir` if absent.
     #[schemars(extend("format" = "ambit-store"))]

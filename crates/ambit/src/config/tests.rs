@@ -425,7 +425,7 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
     let base = digest("");
     assert_eq!(
         digest(
-            "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
+            "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nkey_dir = \"k\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
         ),
         base
     );
@@ -433,6 +433,27 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
     assert_ne!(digest("[operator]\nmint = true\n"), base);
     assert_ne!(digest("[egress]\nallow = [\"10.0.0.0/8\"]\n"), base);
     assert_ne!(digest("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), base);
+}
+
+#[test]
+fn keys_may_lie_apart_from_the_data_of_their_node() {
+    let keys = |text: &str| {
+        let resolved = load_text(text).unwrap();
+        let base = resolved.lock_file.parent().unwrap().to_owned();
+        let elsewhere = Overrides { data_dir: Some("/elsewhere".into()), ..Overrides::default() };
+        let relative = |resolved: &Resolved| {
+            let keys = resolved.key_dir();
+            keys.strip_prefix(&base).unwrap_or(&keys).to_owned()
+        };
+        (relative(&resolved), relative(&resolved.overridden(elsewhere)))
+    };
+    assert_eq!(keys("data_dir = \"d\"\n"), ("d/keys".into(), "/elsewhere/keys".into()));
+    assert_eq!(
+        keys("data_dir = \"d\"\nkey_dir = \"k\"\n"),
+        ("k".into(), "k".into()),
+        "a shared mount stays where it is"
+    );
+    assert_eq!(keys("key_dir = \"/mnt/keys\"\n").0, Path::new("/mnt/keys"));
 }
 
 #[test]

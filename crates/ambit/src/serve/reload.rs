@@ -108,6 +108,7 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
     let moved = [
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
+        ("key_dir", old.key_dir() != new.key_dir()),
         ("store", old.store.to_string() != new.store.to_string()),
         ("public_url", old.deployment.public_url != new.deployment.public_url),
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),

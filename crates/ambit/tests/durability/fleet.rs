@@ -1,11 +1,7 @@
 //! Two nodes on one store: what an operator does at one counts at the other, tokens and sessions of one are good at the
 //! other, each keeps a trail of its own, and a node that would decide differently does not start.
 
-use std::{
-    fs,
-    os::unix::fs::{DirBuilderExt as _, symlink},
-    time::Duration,
-};
+use std::time::Duration;
 
 use ambit::serve::Start;
 use ambit_store::testing;
@@ -20,14 +16,10 @@ use crate::{
 
 /// A node: its own directory, its own trail, the keys and the store of the fleet.
 async fn node(api: &Api, store: &str, name: &str, keys_of: Option<&Ground>) -> Ground {
-    let ground = Ground::new(api, &format!("store = \"{store}\""), &format!("[trail]\nnode = \"{name}\"\n")).await;
-    if let Some(first) = keys_of {
-        let data = ground.directory.path().join("data");
-        fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
-        // As a directory that every node has mounted.
-        symlink(first.directory.path().join("data/keys"), data.join("keys")).unwrap();
-    }
-    ground
+    // As a directory that every node has mounted.
+    let keys = keys_of.map(|first| first.directory.path().join("data/keys"));
+    let keys = keys.map_or_else(String::new, |keys| format!("\nkey_dir = \"{}\"", keys.display()));
+    Ground::new(api, &format!("store = \"{store}\"{keys}"), &format!("[trail]\nnode = \"{name}\"\n")).await
 }
 
 async fn start(ground: &Ground) -> TestApp {

@@ -99,6 +99,7 @@ impl Resolving<'_> {
             egress,
             client_documents: EgressRules::for_client_documents(documents),
             roots: self.roots(),
+            key_dir: raw.key_dir.as_ref().map(|directory| self.base.join(directory)),
             data_dir,
             overrides: Overrides::default(),
             warnings: Vec::new(),
