@@ -16,6 +16,7 @@ mod metrics;
 mod patience;
 mod pinned;
 mod reload;
+mod retention;
 mod routes;
 pub mod signals;
 mod trail_name;

@@ -14,6 +14,9 @@ use crate::{
     tree::Frontier,
 };
 
+/// The act by which a trail says that it lets go of its beginning.
+pub const LETS_GO: &str = "trail.retain";
+
 /// At most so many findings are listed; the rest is counted.
 const MOST_FINDINGS: usize = 50;
 
@@ -113,6 +116,29 @@ impl fmt::Display for Report {
     }
 }
 
+/// What an act of letting go says.
+#[derive(Deserialize)]
+struct LetGo {
+    event: String,
+    act: String,
+    by: String,
+    after: Stays,
+}
+
+#[derive(Deserialize)]
+struct Stays {
+    first: u64,
+}
+
+/// The first record that stays, if a record is the act of letting go of those before it.
+fn stays_of(record: &[u8]) -> Option<u64> {
+    if !std::str::from_utf8(record).ok()?.contains(LETS_GO) {
+        return None;
+    }
+    let said: LetGo = serde_json::from_slice(record).ok()?;
+    (said.event == "act" && said.act == LETS_GO && said.by == "ambit").then_some(said.after.first)
+}
+
 /// What every record says of its time.
 #[derive(Deserialize)]
 struct Timed {
@@ -134,6 +160,8 @@ pub struct Audit {
     named: Option<VerifyingKey>,
     origin: String,
     first: u64,
+    /// The first record that was to stay, as the records themselves say.
+    stays: Option<u64>,
     /// The number of the next record.
     next: u64,
     tree: Frontier,
@@ -163,6 +191,7 @@ impl Audit {
             named,
             origin: origin.to_owned(),
             first: before.size(),
+            stays: None,
             next: before.size(),
             tree: before,
             sound: true,
@@ -245,6 +274,9 @@ impl Audit {
     /// The record whose leaf comes next, for the time it says.
     pub fn read(&mut self, record: &[u8]) {
         self.at = serde_json::from_slice(record).ok().map(|Timed { at }| at);
+        if self.first > 0 {
+            self.stays = self.stays.max(stays_of(record));
+        }
     }
 
     /// The leaf hash of a record.
@@ -363,6 +395,7 @@ impl Audit {
             );
             self.find(&claim.place, None, what);
         }
+        self.explain_beginning();
         // A checkpoint of nothing vouches for nothing.
         let vouched = self.covered > self.first || size == self.first;
         let has_trust = vouched && (self.trusted.key.is_some() || self.trusted.checkpoint.is_some());
@@ -390,6 +423,29 @@ impl Audit {
             findings: self.findings,
             more_findings: self.more_findings,
             notes: self.notes,
+        }
+    }
+
+    /// Records that are missing at the beginning were let go of, or cut off: only the trail itself can say which, in a record
+    /// that is signed for like any other.
+    fn explain_beginning(&mut self) {
+        let first = self.first;
+        if first == 0 {
+            return;
+        }
+        match self.stays {
+            Some(stays) if stays >= first => {
+                self.notes.push(format!(
+                    "it is complete from record {first} on; the records before it were let go of, which a record here says"
+                ));
+            }
+            Some(_) | None => {
+                let what = format!(
+                    "the records 0 to {} are missing, and no record here says that they were let go of",
+                    first - 1
+                );
+                self.find("the beginning", None, what);
+            }
         }
     }
 

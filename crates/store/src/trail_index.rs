@@ -124,6 +124,8 @@ on conflict (node, first_leaf) do nothing";
 const INSERT_KEY: &str = "
 insert into trail_keys (kind, value, to_ms, node, first_leaf, from_ms) values ($1, $2, $3, $4, $5, $6)";
 const LAST_INDEXED: &str = "select max(last_leaf) as last_leaf from trail_bundles where node = $1";
+const FIRST_SINCE: &str = "select min(first_leaf) as first_leaf from trail_bundles where node = $1 and to_ms >= $2";
+const FORGET_BELOW: &str = "delete from trail_bundles where node = $1 and last_leaf < $2";
 const FORGET: &str = "delete from trail_bundles where node = $1 and last_leaf >= $2";
 const PURGE: &str = "delete from trail_bundles where to_ms < $1";
 
@@ -251,6 +253,25 @@ pub async fn search(source: impl Source, query: &Query) -> Result<Vec<BundleRef>
 /// [`StoreError`].
 pub async fn purge(tx: &mut Tx, before_ms: Millis) -> Result<u64, StoreError> {
     tx.execute(PURGE, args![before_ms]).await
+}
+
+/// The first leaf of a node that is not both indexed and older than an instant: every one before it is.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn first_since(source: &mut Tx, node: &str, since_ms: Millis) -> Result<u64, StoreError> {
+    match (&mut *source).row(FIRST_SINCE, args![node, since_ms]).await? {
+        Some(row) if row.opt_int("first_leaf")?.is_some() => row.count("first_leaf"),
+        _ => Ok(last_indexed(source, node).await?.map_or(0, |last| last + 1)),
+    }
+}
+
+/// Forgets the bundles of a node before a leaf: their records are let go of.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn forget_below(tx: &mut Tx, node: &str, leaf: u64) -> Result<u64, StoreError> {
+    tx.execute(FORGET_BELOW, args![node, leaf]).await
 }
 
 /// Forgets the bundles of a node that reach this leaf or later ones: they are of records that are lost.

@@ -135,7 +135,11 @@ pub(crate) fn read_key(files: &dyn Files, directory: &Path) -> Result<VerifyingK
     text.trim_end().parse().map_err(|error| beside(KEY_NAME, &error))
 }
 
-fn read_checkpoint(files: &dyn Files, directory: &Path, key: &VerifyingKey) -> Result<SignedCheckpoint, ExportError> {
+pub(crate) fn read_checkpoint(
+    files: &dyn Files,
+    directory: &Path,
+    key: &VerifyingKey,
+) -> Result<SignedCheckpoint, ExportError> {
     let note = read_beside(files, directory, CHECKPOINT_NAME)?;
     SignedCheckpoint::open(&note, key).map_err(|error: CheckpointError| beside(CHECKPOINT_NAME, &error))
 }

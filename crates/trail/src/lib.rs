@@ -30,6 +30,7 @@ mod trail;
 mod writer;
 
 mod export;
+mod retain;
 mod search;
 mod tail;
 mod verify;
@@ -47,6 +48,7 @@ pub use files::{Disk, File, Files};
 pub use progress::AppendError;
 pub use record::{Durability, Keys, Peek, Record, parse_request};
 pub use recover::{OpenError, Recovery};
+pub use retain::{Expired, RetainError};
 pub use search::{Found, SearchError, search};
 pub use segments::{ReadError, Reader, Stored};
 pub use settings::{Acceptance, Settings};

@@ -8,6 +8,7 @@ mod on_disk;
 mod properties;
 mod reading;
 mod recovery;
+mod retaining;
 mod rollback;
 mod support;
 mod tampering;

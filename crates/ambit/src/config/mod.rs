@@ -9,6 +9,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ambit_egress::{EgressRules, Network, Roots, Target};
@@ -126,6 +127,8 @@ pub struct TrailSettings {
     pub checkpoint_file: Option<PathBuf>,
     /// The node's name in a fleet, if it was given one.
     pub node: Option<String>,
+    /// How long records are kept at least; for ever if absent.
+    pub retain: Option<Duration>,
 }
 
 impl Resolved {

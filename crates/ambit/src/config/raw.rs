@@ -488,6 +488,10 @@ pub struct Trail {
     /// This node's name. Nodes that share a store each need one of their own; `node` if absent.
     #[schemars(extend("format" = "ambit-slug"))]
     pub node: Option<String>,
+    /// How long records are kept at least, such as `400d`: whole segments that are older are removed, which the trail says.
+    /// For ever if absent.
+    #[schemars(extend("format" = "ambit-duration"))]
+    pub retain: Option<String>,
 }
 
 /// When the record of a read counts.

@@ -436,6 +436,16 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
 }
 
 #[test]
+fn records_are_kept_for_ever_or_for_a_day_at_least() {
+    let retain = |text: &str| load_text(&format!("[trail]\n{text}\n")).map(|resolved| resolved.trail.retain);
+    assert_eq!(retain("").unwrap(), None);
+    assert_eq!(retain("retain = \"400d\"").unwrap(), Some(Duration::from_hours(400 * 24)));
+    for bad in ["23h", "1s", "0d", "soon"] {
+        assert!(retain(&format!("retain = \"{bad}\"")).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn keys_may_lie_apart_from_the_data_of_their_node() {
     let keys = |text: &str| {
         let resolved = load_text(text).unwrap();

@@ -21,7 +21,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{fleet, reload::Reloader, signals::until};
+use super::{fleet, reload::Reloader, retention, signals::until};
 use crate::{
     config::Resolved,
     operator::{OperatorContext, socket::OperatorSocket},
@@ -29,6 +29,8 @@ use crate::{
 
 /// How long background work may take to end.
 const FINISH: Duration = Duration::from_secs(10);
+
+const HOUR: Duration = Duration::from_hours(1);
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -58,8 +60,20 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
     let (following, end) = (live.clone(), stop());
     tasks.spawn(async move { following.follow(end).await });
 
-    let end = stop();
-    tasks.spawn(async move { trail.index_into(store, end).await });
+    let (indexed, end) = (trail.clone(), stop());
+    tasks.spawn(async move { indexed.index_into(store, end).await });
+
+    if let Some(retain) = resolved.trail.retain {
+        let retaining = live.clone();
+        tasks.spawn(every(HOUR, stop(), move || {
+            let (live, trail) = (retaining.clone(), trail.clone());
+            async move {
+                if let Err(error) = retention::let_go(&live, &trail, retain).await {
+                    tracing::warn!(%error, "old records of the trail could not be let go of; the next round tries again");
+                }
+            }
+        }));
+    }
 
     let end = stop();
     tasks.spawn(async move { refresher.run(end).await });

@@ -22,3 +22,4 @@ mod kill;
 mod leaving;
 mod order;
 mod outage;
+mod retaining;

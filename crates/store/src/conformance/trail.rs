@@ -15,7 +15,24 @@ cases![
     a_value_of_any_length_is_found,
     old_bundles_are_forgotten_with_their_keys,
     bundles_of_lost_records_are_forgotten_for_their_node_alone,
+    what_is_old_and_indexed_is_known_and_forgotten_for_its_node_alone,
 ];
+
+async fn what_is_old_and_indexed_is_known_and_forgotten_for_its_node_alone(place: Place) {
+    let store = place.store;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(trail_index::first_since(&mut tx, "n1", NOW).await.unwrap(), 0, "what is not indexed is not old");
+    for (node, first, at) in [("n1", 0, NOW - 100), ("n1", 10, NOW + 50), ("n1", 20, NOW - 90), ("n2", 0, NOW - 100)] {
+        trail_index::insert(&mut tx, &bundle(node, first, at), &keys(&[(KeyKind::Tool, "mux/x")])).await.unwrap();
+    }
+    for (since, first) in [(NOW - 100, 0), (NOW, 10), (NOW - 94, 10), (NOW + 55, 10), (NOW + 56, 30)] {
+        assert_eq!(trail_index::first_since(&mut tx, "n1", since).await.unwrap(), first, "{since}");
+    }
+    assert_eq!(trail_index::forget_below(&mut tx, "n1", 20).await.unwrap(), 2);
+    let all = Query { tool: Some("mux/x".into()), limit: 10, ..Query::default() };
+    assert_eq!(found(&mut tx, all).await, [("n1".to_owned(), 20), ("n2".to_owned(), 0)]);
+    assert_eq!(trail_index::last_indexed(&mut tx, "n1").await.unwrap(), Some(29));
+}
 
 fn bundle(node: &str, first_leaf: u64, at: i64) -> BundleRef {
     BundleRef {

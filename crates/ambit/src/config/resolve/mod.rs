@@ -3,7 +3,7 @@
 //! Each function gives what it could make of its part and reports the rest; the result counts only when nothing was
 //! reported. A value that already broke the rule of its own format is left out here without a second report.
 
-use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use ambit_egress::{EgressRules, Network};
 use ambit_live::{deployment::Deployment, lock::Lock};
@@ -93,6 +93,7 @@ impl Resolving<'_> {
                 reads: raw.trail.reads,
                 checkpoint_file: raw.trail.checkpoint_file.as_ref().map(|file| self.base.join(file)),
                 node: raw.trail.node.clone(),
+                retain: self.retain(),
             },
             rules: super::policies::Place::of(&raw.policies, self.base),
             trusted_proxies: self.networks(&root.key("trusted_proxies"), &raw.trusted_proxies),
@@ -119,6 +120,19 @@ impl Resolving<'_> {
             Err(error) => Err(format!("cannot be used: {error}")),
         });
         self.leaf(&place, checked).unwrap_or_default()
+    }
+
+    fn retain(&mut self) -> Option<Duration> {
+        /// What is younger may still be read again at a start.
+        const SHORTEST: Duration = Duration::from_hours(24);
+        let place = Place::root().key("trail").key("retain");
+        let text = self.raw.trail.retain.as_deref()?;
+        let retain = self.leaf(&place, quantity::duration(text).ok_or("is not a duration"))?;
+        if retain < SHORTEST {
+            self.findings.error_once(&place, format!("is `{text}`: records are kept for a day at least, `1d`"));
+            return None;
+        }
+        Some(retain)
     }
 
     fn metrics(&mut self, served: &SocketAddr) -> Option<SocketAddr> {
