@@ -13,7 +13,7 @@ use ambit_mcp::{
 use ambit_model::event::Executed;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Method as Verb, header::CONNECTION};
+use http::Method as Verb;
 use http_body::Body as _;
 
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     let entered = match authenticate::authenticate(gateway, arrival).await {
         Ok(entered) => entered,
         Err(closed) => {
-            parse::discard(body).await;
+            parse::discard(body, parse::OF_STRANGERS).await;
             return closed.into();
         }
     };
@@ -56,8 +56,7 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     }
     let (body, part) = match receive(gateway, &entered, body).await {
         Ok(received) => received,
-        // The rest of the body lies in the connection: who would send another request on it is told not to.
-        Err(reply) => return entered.refuse(gateway, reply.with(CONNECTION, HeaderValue::from_static("close"))).into(),
+        Err(reply) => return entered.refuse(gateway, reply).into(),
     };
     // Reading the body may have taken a while; what counts is what holds now.
     let current = gateway.live().current();
@@ -77,12 +76,17 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
 /// Reads the body. A client that leaves meanwhile is counted.
 async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<(Bytes, Part), Reply> {
     let settings = &gateway.shared.settings;
-    parse::admit(&entered.head().headers, &body, &settings.limits)?;
-    let part = gateway.shared.bodies.part(
-        &entered.caller().who(),
-        body.size_hint().exact(),
-        settings.limits.max_body_bytes,
-    )?;
+    let admitted = parse::admit(&entered.head().headers, &body, &settings.limits).and_then(|()| {
+        let announced = body.size_hint().exact();
+        gateway.shared.bodies.part(&entered.caller().who(), announced, settings.limits.max_body_bytes)
+    });
+    let part = match admitted {
+        Ok(part) => part,
+        Err(reply) => {
+            parse::discard(body, parse::OF_CALLERS).await;
+            return Err(reply);
+        }
+    };
     let mut waiting = Waiting { gateway, endpoint: entered.place().slug(), source: entered.source(), here: true };
     let read = parse::body(body, &settings.limits, settings.body_timeout).await;
     waiting.here = false;

@@ -199,17 +199,20 @@ fn too_slow() -> Reply {
     reply
 }
 
-/// Takes a small body and throws it away. A client that is refused by its headers may be writing it still: with the body left
-/// unread its connection would close under it, and it goes on to ask for a token on the same one.
+/// How much of an unread body is taken, and for how long: of a stranger, what a client writes that does not know yet that it needs
+/// a token; of somebody known, what is too long by mistake.
+pub(crate) const OF_STRANGERS: (usize, Duration) = (64 * 1024, Duration::from_millis(250));
+pub(crate) const OF_CALLERS: (usize, Duration) = (16 << 20, Duration::from_secs(2));
+
+/// Takes a body and throws it away. A client that is refused by its headers may be writing it still: with the body left unread its
+/// connection would close under it, and it would not hear why.
 ///
-/// What is large or slow is left, and the connection closes.
-pub(crate) async fn discard(body: Body) {
-    const MOST_BYTES: usize = 64 * 1024;
-    const AT_MOST: Duration = Duration::from_millis(250);
-    let mut rest = Limited::new(body, MOST_BYTES);
+/// What is larger or slow is left, and the connection closes.
+pub(crate) async fn discard(body: Body, (most_bytes, at_most): (usize, Duration)) {
+    let mut rest = Limited::new(body, most_bytes);
     let taken = async { while let Some(Ok(_)) = rest.frame().await {} };
     // Whether it ended in time shows in the connection alone.
-    drop(tokio::time::timeout(AT_MOST, taken).await);
+    drop(tokio::time::timeout(at_most, taken).await);
 }
 
 fn too_long(limits: &Limits) -> Reply {
