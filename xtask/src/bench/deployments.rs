@@ -235,7 +235,7 @@ impl Config<'_> {
         let reached = if self.rest {
             "openapi = \"openapi.json\"".to_owned()
         } else {
-            format!("mcp = \"http://{}/mcp\"", self.upstream)
+            format!("mcp = \"http://{}/mcp\"\nmax_tools = 10000", self.upstream)
         };
         let mut text = format!(
             r#"public_url = "http://{address}"
