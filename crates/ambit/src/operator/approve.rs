@@ -17,13 +17,7 @@ use crate::config::quantity::instant_text;
 /// The requests that this person may decide.
 pub(super) async fn list(by: &str, context: &OperatorContext) -> Result<Done, ActError> {
     let (live, person) = who(by, context)?;
-    let (snapshot, now) = (live.current(), live.clock().now());
-    let mut waiting = Vec::new();
-    for approval in rows::list_waiting(live.store(), now).await? {
-        if people::eligible(live.store(), &snapshot, &approval, &person, now).await?.is_some() {
-            waiting.push(approval);
-        }
-    }
+    let waiting = approvals::waiting_for(live, &person, live.clock().now()).await?;
     let lines: Vec<_> = waiting.iter().map(line).collect();
     let sentence = if lines.is_empty() { format!("nothing waits for {person}") } else { lines.join("\n") };
     Ok(Done { sentence, result: waiting.iter().map(brief).collect() })

@@ -10,7 +10,7 @@ use ambit_model::{
     approval::{Approval, ExactCall, Lapse, Party, REQUEST_LIFE_MS, Stage, Told},
     caller::CallerFacts,
     event::RequestId,
-    ids::{ApprovalId, Millis, UserKey},
+    ids::{ApprovalId, Millis},
     server::Server,
 };
 use ambit_store::{
@@ -19,7 +19,7 @@ use ambit_store::{
 };
 use serde_json::json;
 
-use super::{REPEATS, Unable, caller_text, people, reach, record, seal, tell};
+use super::{Unable, caller_text, is_revoked, lapse, people, record, repeated, seal, tell};
 
 /// The shortest and the longest wait that a repeated call is told.
 const FIRST_WAIT_MS: Millis = 5_000;
@@ -60,8 +60,6 @@ pub enum Standing {
         approvers: Vec<String>,
         /// When to call again at the earliest.
         retry_after_ms: Millis,
-        /// Whether this call opened it.
-        is_new: bool,
     },
     /// Enough people said yes: it may be spent.
     Approved(Approval),
@@ -110,33 +108,24 @@ pub async fn ask(live: &Live, snapshot: &Arc<Snapshot>, asked: &Asked<'_>) -> Re
         return Ok(Standing::Nobody { needed, there: eligible.len() });
     }
     let approvers: Vec<_> = eligible.iter().map(|party| people::name(snapshot, &party.user)).collect();
-    if let Some(known) = latest {
-        let Stage::Pending { until } = known.stage else { return Ok(told(known)) };
-        let mut tx = live.store().begin().await?;
-        let times = approvals::ask_again(&mut tx, &known.id).await?;
-        tx.commit().await?;
-        let retry_after_ms = retry_after_ms(times, until.saturating_sub(now));
-        return Ok(Standing::Waiting { approval: known, approvers, retry_after_ms, is_new: false });
-    }
-    let mut repeats = 0;
-    loop {
-        match open(live, snapshot, asked, &excluded, now).await {
-            Ok(Opened::New(approval)) => {
-                let retry_after_ms = retry_after_ms(1, REQUEST_LIFE_MS);
-                return Ok(Standing::Waiting { approval, approvers, retry_after_ms, is_new: true });
-            }
-            Ok(Opened::Known(known)) => match known.stage {
-                Stage::Pending { until } => {
-                    let retry_after_ms = retry_after_ms(known.asked, until.saturating_sub(now));
-                    return Ok(Standing::Waiting { approval: known, approvers, retry_after_ms, is_new: false });
-                }
-                _ => return Ok(told(known)),
-            },
-            Ok(Opened::TooMany) => return Ok(Standing::TooMany),
-            Err(error) if error.is_conflict() && repeats < REPEATS => repeats += 1,
-            Err(error) => return Err(error),
+    let (approval, times) = match latest {
+        Some(known) => {
+            let mut tx = live.store().begin().await?;
+            let times = approvals::ask_again(&mut tx, &known.id).await?;
+            tx.commit().await?;
+            (known, times)
         }
-    }
+        None => match repeated(|| open(live, snapshot, asked, &excluded, now)).await? {
+            Opened::New(approval) | Opened::Known(approval) => {
+                let times = approval.asked;
+                (approval, times)
+            }
+            Opened::TooMany => return Ok(Standing::TooMany),
+        },
+    };
+    let Stage::Pending { until } = approval.stage else { return Ok(told(approval)) };
+    let retry_after_ms = retry_after_ms(times, until.saturating_sub(now));
+    Ok(Standing::Waiting { approval, approvers, retry_after_ms })
 }
 
 /// What an answered request says. One that is over says nothing, so it never gets here.
@@ -157,13 +146,11 @@ async fn unless_revoked(
     now: Millis,
 ) -> Result<Option<Approval>, Unable> {
     let open = matches!(known.stage, Stage::Pending { .. } | Stage::Approved { .. });
-    if !open || snapshot.revocations.judge(&reach(&known), known.requested_at).is_none() {
+    if !open || !is_revoked(snapshot, &known) {
         return Ok(Some(known));
     }
     let mut tx = live.store().begin().await?;
-    if approvals::lapse(&mut tx, &known.id, Lapse::Revoked, now).await? {
-        record(live, ("ambit", "approval.lapse"), &known, json!({ "why": Lapse::Revoked.as_str() }), None).await?;
-    }
+    lapse(live, &mut tx, &known, Lapse::Revoked, now).await?;
     tx.commit().await?;
     Ok(None)
 }
@@ -271,9 +258,4 @@ fn holds(caller: &CallerFacts, subject: &ambit_model::grant::GrantSubject) -> bo
         Subject::Client(own) => caller.client.id == *own,
         Subject::Claim(claim) => caller.user().is_some_and(|user| claim.fits(user)),
     }
-}
-
-/// The person a call is made for, as pages and answers compare it.
-pub fn requester(approval: &Approval) -> Option<&UserKey> {
-    approval.user.as_ref()
 }

@@ -24,11 +24,11 @@ use ambit_live::{
 };
 use ambit_model::{
     Digest,
-    approval::Approval,
-    ids::{AgentId, ApprovalId, UserKey},
+    approval::{Approval, Lapse},
+    ids::{AgentId, ApprovalId, Millis, UserKey},
     revocation::Scope,
 };
-use ambit_store::StoreError;
+use ambit_store::{StoreError, Tx, approvals};
 
 /// How often a transaction that met another one is repeated.
 const REPEATS: u32 = 5;
@@ -47,10 +47,29 @@ pub enum Unable {
     Key(#[from] KeyError),
 }
 
-impl Unable {
-    /// Whether the transaction may simply be repeated.
+/// An error that may say that a transaction met another one and may simply be repeated.
+trait Repeatable {
+    fn is_conflict(&self) -> bool;
+}
+
+impl Repeatable for Unable {
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(StoreError::Conflict | StoreError::Exists))
+    }
+}
+
+/// Does something in one transaction, again if it met another one, a few times.
+async fn repeated<T, E, F>(mut once: impl FnMut() -> F) -> Result<T, E>
+where
+    E: Repeatable,
+    F: Future<Output = Result<T, E>>,
+{
+    let mut repeats = 0;
+    loop {
+        match once().await {
+            Err(error) if error.is_conflict() && repeats < REPEATS => repeats += 1,
+            result => return result,
+        }
     }
 }
 
@@ -76,6 +95,39 @@ fn reach(approval: &Approval) -> Vec<Scope> {
     scopes.extend(approval.user.clone().map(Scope::User));
     scopes.extend(approval.agent.clone().map(Scope::Agent));
     scopes
+}
+
+/// Whether what a request was made for or by was revoked since.
+fn is_revoked(snapshot: &Snapshot, approval: &Approval) -> bool {
+    snapshot.revocations.judge(&reach(approval), approval.requested_at).is_some()
+}
+
+/// Ends a request that was not spent, and writes that down.
+async fn lapse(live: &Live, tx: &mut Tx, approval: &Approval, why: Lapse, now: Millis) -> Result<(), Unable> {
+    if approvals::lapse(tx, &approval.id, why, now).await? {
+        record_lapse(live, approval, why).await?;
+    }
+    Ok(())
+}
+
+async fn record_lapse(live: &Live, approval: &Approval, why: Lapse) -> Result<(), RecordError> {
+    let after = serde_json::json!({ "why": why.as_str() });
+    record(live, ("ambit", "approval.lapse"), approval, after, None).await
+}
+
+/// The requests that a person who proved who they are `since` may decide now, oldest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn waiting_for(live: &Live, person: &UserKey, since: Millis) -> Result<Vec<Approval>, StoreError> {
+    let (snapshot, store) = (live.current(), live.store());
+    let mut theirs = Vec::new();
+    for approval in approvals::list_waiting(store, live.clock().now()).await? {
+        if people::eligible(store, &snapshot, &approval, person, since).await?.is_some() {
+            theirs.push(approval);
+        }
+    }
+    Ok(theirs)
 }
 
 fn seal(keys: &Keys, id: &ApprovalId, digest: &Digest, arguments: &[u8]) -> Result<Vec<u8>, KeyError> {

@@ -15,7 +15,7 @@ use ambit_model::{
 use ambit_store::{approvals, revision};
 use serde_json::json;
 
-use super::{REPEATS, Unable, caller_text, reach, record, vote};
+use super::{Unable, caller_text, is_revoked, lapse, record, repeated, vote};
 
 /// The proof that an approval was spent for one exact call.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,13 +65,7 @@ pub async fn spend(
     call: &Digest,
     trail_record: &str,
 ) -> Result<Spending, Unable> {
-    let mut repeats = 0;
-    loop {
-        match once(live, snapshot, approval, call, trail_record).await {
-            Err(error) if error.is_conflict() && repeats < REPEATS => repeats += 1,
-            result => return result,
-        }
-    }
+    repeated(|| once(live, snapshot, approval, call, trail_record)).await
 }
 
 async fn once(
@@ -88,18 +82,11 @@ async fn once(
     if revision::current(&mut tx).await? != snapshot.store_revision {
         return Ok(Spending::Moved);
     }
-    let lapse = if snapshot.revocations.judge(&reach(&held), held.requested_at).is_some() {
-        Some(Lapse::Revoked)
-    } else {
-        None
-    };
-    let people = match (lapse, vote::count(&mut tx, snapshot, &held).await?) {
-        (None, Tally::Approved(people)) => people,
-        (lapse, Tally::Approved(_) | Tally::Open { .. } | Tally::Denied(_)) => {
-            let why = lapse.unwrap_or(Lapse::Approvers);
-            if approvals::lapse(&mut tx, &held.id, why, now).await? {
-                record(live, ("ambit", "approval.lapse"), &held, json!({ "why": why.as_str() }), None).await?;
-            }
+    let why = if is_revoked(snapshot, &held) { Lapse::Revoked } else { Lapse::Approvers };
+    let people = match (why, vote::count(&mut tx, snapshot, &held).await?) {
+        (Lapse::Approvers, Tally::Approved(people)) => people,
+        (why, _) => {
+            lapse(live, &mut tx, &held, why, now).await?;
             tx.commit().await?;
             return Ok(Spending::Gone);
         }

@@ -4,9 +4,8 @@
 use ambit_live::Live;
 use ambit_model::{approval::Lapse, ids::Millis};
 use ambit_store::approvals;
-use serde_json::json;
 
-use super::{Unable, record};
+use super::{Unable, record_lapse};
 
 /// How long a request that is over is kept for lists.
 const KEPT_MS: Millis = 30 * 24 * 3_600_000;
@@ -20,7 +19,7 @@ pub async fn sweep(live: &Live) -> Result<usize, Unable> {
     let mut tx = live.store().begin().await?;
     let due = approvals::lapse_due(&mut tx, now).await?;
     for approval in &due {
-        record(live, ("ambit", "approval.lapse"), approval, json!({ "why": Lapse::Expired.as_str() }), None).await?;
+        record_lapse(live, approval, Lapse::Expired).await?;
     }
     tx.commit().await?;
     let mut tx = live.store().begin().await?;

@@ -8,7 +8,7 @@ use ambit_model::{
 use ambit_store::{Tx, approvals};
 use serde_json::json;
 
-use super::{REPEATS, Unable, people, reach, record, tell};
+use super::{Repeatable, Unable, is_revoked, people, record, repeated, tell};
 
 /// A person's word on a request.
 #[derive(Debug, Clone, Copy)]
@@ -47,18 +47,18 @@ impl From<ambit_store::StoreError> for VoteError {
     }
 }
 
+impl Repeatable for VoteError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unable(error) if error.is_conflict())
+    }
+}
+
 /// Casts a vote and gives where the request stands then.
 ///
 /// # Errors
 /// [`VoteError`].
 pub async fn vote(live: &Live, ballot: Ballot<'_>) -> Result<Stage, VoteError> {
-    let mut repeats = 0;
-    loop {
-        match once(live, ballot).await {
-            Err(VoteError::Unable(error)) if error.is_conflict() && repeats < REPEATS => repeats += 1,
-            result => return result,
-        }
-    }
+    repeated(|| once(live, ballot)).await
 }
 
 async fn once(live: &Live, ballot: Ballot<'_>) -> Result<Stage, VoteError> {
@@ -68,16 +68,16 @@ async fn once(live: &Live, ballot: Ballot<'_>) -> Result<Stage, VoteError> {
     let not_found = || VoteError::NotFound(ballot.id.clone());
     let approval = approvals::hold(&mut tx, ballot.id).await?.ok_or_else(not_found)?;
     let by = people::eligible(&mut tx, &snapshot, &approval, ballot.by, ballot.since).await?.ok_or_else(not_found)?;
-    if snapshot.revocations.judge(&reach(&approval), approval.requested_at).is_some() {
+    if is_revoked(&snapshot, &approval) {
         return Err(VoteError::Over("revoked"));
     }
-    let open = match (approval.stage.clone().at(now), ballot.says) {
-        (Stage::Pending { .. }, _) | (Stage::Approved { .. }, Says::No) => true,
-        (Stage::Approved { .. }, Says::Yes) => false,
-        (Stage::Denied { .. } | Stage::Lapsed { .. } | Stage::Consumed { .. } | Stage::Executed { .. }, _) => false,
+    let stage = approval.stage.clone().at(now);
+    let open = match ballot.says {
+        Says::Yes => matches!(stage, Stage::Pending { .. }),
+        Says::No => matches!(stage, Stage::Pending { .. } | Stage::Approved { .. }),
     };
     if !open {
-        return Err(VoteError::Over(approval.stage.clone().at(now).as_str()));
+        return Err(VoteError::Over(stage.as_str()));
     }
     let reason = ballot.reason.map(ToOwned::to_owned);
     let word = Vote { by, says: ballot.says, at: now, via: ballot.via, reason };

@@ -32,7 +32,7 @@ use super::{
 use crate::approvals::{
     Ballot, Unable, VoteError, caller_text, people,
     show::{self, Difference, Shown},
-    vote,
+    vote, waiting_for,
 };
 
 /// Whoever decides has proved who they are within this long.
@@ -99,17 +99,12 @@ pub(crate) async fn list(State(server): State<Shared>, visitor: Visitor) -> Resu
         return Ok(reply::see_other("/login?approval=all"));
     };
     let (store, now) = (server.live.store(), server.now());
-    let mut waiting = Vec::new();
-    for approval in rows::list_waiting(store, now).await? {
-        if people::eligible(store, &snapshot, &approval, &session.user, session.auth_time).await?.is_some() {
-            waiting.push(entry(&snapshot, &approval, now));
-        }
-    }
+    let waiting = waiting_for(&server.live, &session.user, session.auth_time).await?;
     let own = rows::list_of_user(store, &session.user, 20).await?;
     let page = InboxPage {
         title: "Approvals",
         person: &person::display_name(&snapshot, &session.user),
-        waiting,
+        waiting: waiting.iter().map(|approval| entry(&snapshot, approval, now)).collect(),
         own: own.iter().map(|approval| entry(&snapshot, approval, now)).collect(),
     };
     Ok(page::show(StatusCode::OK, &page))
