@@ -52,8 +52,8 @@ pub(crate) struct Asking<'a> {
 
 /// What became of a call that people have to approve.
 pub(crate) enum Settled {
-    /// Its approval was spent: it goes on.
-    Spent(Box<Guarded>),
+    /// Its approval was spent, or it needs none: it goes on.
+    Free(Box<Guarded>),
     /// It does not run now.
     Told(Reply),
     /// What it was judged on has changed: judge it again.
@@ -104,7 +104,7 @@ pub(crate) async fn settle(
                 return match unapproved.with(spent) {
                     Some(guarded) => {
                         opened.approved();
-                        Settled::Spent(Box::new(guarded))
+                        Settled::Free(Box::new(guarded))
                     }
                     None => Settled::Told(defect(asking.id)),
                 };

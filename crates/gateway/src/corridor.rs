@@ -25,7 +25,7 @@ use crate::{
     discover, filter,
     finish::{self, Ended, Finish},
     gateway::Gateway,
-    guard::{self, Brought, Guarded, Refusal},
+    guard::{self, Brought, Guarded, Refusal, Unapproved},
     http::{Arrival, Place},
     legacy,
     parse::{self, Inbound, Method},
@@ -201,20 +201,31 @@ async fn call(
         };
         let face = gateway.shared.faces.of(on.place());
         let brought = Brought { params: &request.params, headers: &on.head().headers, era, source: on.source() };
-        let unapproved = match guard::guard(gateway, permit, &brought) {
+        let guarded = match guard::guard(gateway, permit, &brought) {
             Ok(guarded) => {
                 opened.ruled(guarded.ruled());
-                let wish = Wish::of(&brought, &guarded, finish);
-                break (guarded, face, wish);
+                guarded
             }
             Err(Refusal::Unapproved(unapproved)) => {
                 opened.ruled(unapproved.guarded().ruled());
-                match unapproved.under_glass(gateway.live().clock().now()) {
-                    Ok(guarded) => {
-                        let wish = Wish::of(&brought, &guarded, finish);
-                        break (*guarded, face, wish);
+                let asking = Asking { id: request.id, era, params: &request.params, face: &face, session_elicits_url };
+                match approved(gateway, &mut opened, unapproved, (&asking, finish)).await {
+                    Settled::Free(guarded) => *guarded,
+                    Settled::Told(reply) => return opened.close(reply).await,
+                    Settled::Moved if judged_anew < JUDGED_ANEW => {
+                        judged_anew += 1;
+                        entered = match Box::pin(anew(gateway, on)).await {
+                            Ok(entered) => entered,
+                            Err(Stopped::Reply(reply)) => return opened.close(reply).await,
+                            Err(Stopped::Closed(closed)) => {
+                                opened.superseded();
+                                return closed;
+                            }
+                        };
+                        opened.moved_to(&entered);
+                        continue;
                     }
-                    Err(unapproved) => unapproved,
+                    Settled::Moved => return opened.close(Reply::down(Down::Store, Some(request.id))).await,
                 }
             }
             Err(refusal) => {
@@ -225,35 +236,35 @@ async fn call(
                 return opened.close(refused(refusal, (request.id, era), &face)).await;
             }
         };
-        // Once its approval is spent it goes on, whatever its client does.
-        if finish.whatever_happens().is_err() {
-            return opened.close(refuse::too_busy(Some(request.id))).await;
-        }
-        let asking = Asking { id: request.id, era, params: &request.params, face: &face, session_elicits_url };
-        match Box::pin(approve::settle(gateway, &mut opened, *unapproved, &asking)).await {
-            Settled::Spent(guarded) => {
-                opened.ruled(guarded.ruled());
-                let wish = Wish::of(&brought, &guarded, finish);
-                break (*guarded, face, wish);
-            }
-            Settled::Told(reply) => return opened.close(reply).await,
-            Settled::Moved if judged_anew < JUDGED_ANEW => judged_anew += 1,
-            Settled::Moved => return opened.close(Reply::down(Down::Store, Some(request.id))).await,
-        }
-        entered = match Box::pin(anew(gateway, on)).await {
-            Ok(entered) => entered,
-            Err(Stopped::Reply(reply)) => return opened.close(reply).await,
-            Err(Stopped::Closed(closed)) => {
-                opened.superseded();
-                return closed;
-            }
-        };
-        opened.moved_to(&entered);
+        let wish = Wish::of(&brought, &guarded, finish);
+        break (guarded, face, wish);
     };
     if !guarded.is_read() && finish.whatever_happens().is_err() {
         return opened.close(refuse::too_busy(Some(request.id))).await;
     }
     dispatch(gateway, opened, (guarded, wish), (era, request, &face)).await
+}
+
+/// A call that people have to approve, with its approval or without need of one.
+async fn approved(
+    gateway: &Gateway,
+    opened: &mut Opened,
+    unapproved: Box<Unapproved>,
+    (asking, finish): (&Asking<'_>, &Finish),
+) -> Settled {
+    let unapproved = match unapproved.under_glass(gateway.live().clock().now()) {
+        Ok(guarded) => return Settled::Free(guarded),
+        Err(unapproved) => unapproved,
+    };
+    // Once its approval is spent it goes on, whatever its client does.
+    if finish.whatever_happens().is_err() {
+        return Settled::Told(refuse::too_busy(Some(asking.id)));
+    }
+    let settled = Box::pin(approve::settle(gateway, opened, *unapproved, asking)).await;
+    if let Settled::Free(guarded) = &settled {
+        opened.ruled(guarded.ruled());
+    }
+    settled
 }
 
 /// Everything behind the guard: the intent, the call, its outcome.

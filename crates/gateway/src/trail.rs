@@ -174,8 +174,12 @@ impl Opened {
 
     /// Notes that the decision stands but this call of a visible tool does not.
     pub(crate) fn refused(&mut self) {
+        self.comes_to(Outcome::Refused);
+    }
+
+    fn comes_to(&mut self, came: Outcome) {
         if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
-            *outcome = Outcome::Refused;
+            *outcome = came;
         }
     }
 
@@ -205,17 +209,13 @@ impl Opened {
 
     /// Notes that the call waits for people, or was told what became of an earlier one.
     pub(crate) fn needs_approval(&mut self, approval: Option<&ApprovalId>) {
-        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
-            *outcome = Outcome::NeedsApproval;
-        }
+        self.comes_to(Outcome::NeedsApproval);
         self.draft.approval = approval.cloned();
     }
 
     /// Notes that the call has its approval.
     pub(crate) fn approved(&mut self) {
-        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
-            *outcome = Outcome::Allow;
-        }
+        self.comes_to(Outcome::Allow);
     }
 
     /// Closes the record of a request whose caller turned out to be nobody any more.
