@@ -22,7 +22,7 @@ use http::StatusCode;
 use super::{
     Shared, csrf,
     failure::Down,
-    fields::Fields,
+    fields::{self, Fields},
     page::{self, PageError},
     person, reply, session,
     state::Server,
@@ -37,9 +37,6 @@ use crate::approvals::{
 
 /// Whoever decides has proved who they are within this long.
 const FRESH_MS: Millis = 5 * 60_000;
-
-/// Longest reason, in characters.
-const LONGEST_REASON: usize = 500;
 
 #[derive(Template)]
 #[template(path = "approvals.html")]
@@ -168,10 +165,7 @@ pub(crate) async fn decide(
         Some("deny") => Says::No,
         Some(_) | None => return Err(PageError::Bad("The form says neither approve nor deny.")),
     };
-    let reason: Option<String> = fields.one("reason").map_err(unreadable)?.map(|reason| {
-        let line = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
-        line.take(LONGEST_REASON).collect::<String>().trim().to_owned()
-    });
+    let reason = fields.one("reason").map_err(unreadable)?.map(fields::reason);
     let reason = reason.as_deref().filter(|reason| !reason.is_empty());
     let ballot = Ballot { id: &id, by: &session.user, since: session.auth_time, says, via: Via::Page, reason };
     match vote(&server.live, ballot).await {

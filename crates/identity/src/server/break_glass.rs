@@ -25,7 +25,7 @@ use super::{
     Shared, approvals, authorization,
     code::Details,
     csrf,
-    fields::Fields,
+    fields::{self, Fields},
     page::{self, PageError},
     person, reply, session,
     state::Server,
@@ -39,9 +39,6 @@ pub(super) const PATH: &str = "/break-glass";
 
 /// Where a person logs in on the way here.
 const LOGIN: &str = "/login?approval=break-glass";
-
-/// Longest reason, in characters.
-const LONGEST_REASON: usize = 500;
 
 const MINUTE_MS: Millis = 60_000;
 
@@ -159,9 +156,8 @@ async fn wish(server: &Server, snapshot: &Snapshot, session: &Session, fields: &
     let minutes = field("minutes")?.parse::<Millis>().ok();
     let life = minutes.filter(|minutes| (1..=MAX_BROKEN_MS / MINUTE_MS).contains(minutes));
     let life = life.ok_or(PageError::Bad("Give a number of minutes from 1 to 60."))? * MINUTE_MS;
-    let reason: String =
-        field("reason")?.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
-    if reason.trim().is_empty() {
+    let reason = fields::reason(field("reason")?);
+    if reason.is_empty() {
         return Err(PageError::Bad("Say why: somebody will look at it afterwards."));
     }
     let id = RequestId(u128::from_be_bytes(server.live.keys().random().map_err(super::failure::Down::from)?)).to_text();
@@ -172,7 +168,7 @@ async fn wish(server: &Server, snapshot: &Snapshot, session: &Session, fields: &
         client,
         agent: None,
         toolset,
-        reason: reason.trim().to_owned(),
+        reason,
         approved_by: None,
         starts_at: now,
         expires_at: now.saturating_add(life),

@@ -63,6 +63,15 @@ impl Fields {
     }
 }
 
+/// Longest reason, in characters.
+const LONGEST_REASON: usize = 500;
+
+/// A reason in a person's words, on one line.
+pub(super) fn reason(text: &str) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(LONGEST_REASON).collect::<String>().trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
