@@ -3,9 +3,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ambit_live::{Snapshot, catalogue::ServerCatalogue, deployment::Deployment, keys::Keys};
+use ambit_live::{catalogue::ServerCatalogue, deployment::Deployment, keys::Keys};
 use ambit_model::ids::Millis;
-use ambit_policy::{Policies, RuleProblem};
+use ambit_policy::Policies;
 use clap::Args;
 use serde_json::json;
 
@@ -52,11 +52,11 @@ impl Simulate {
         if let Some(store) = store {
             store.close().await;
         }
-        let present_snapshot = now?.map_err(|problems| Failure::Refused(told(&problems)))?;
+        let present_snapshot = now?.map_err(|problems| Failure::Refused(policy::told(&problems)))?;
         let proposed_snapshot = match then? {
             Ok(snapshot) => snapshot,
             Err(problems) => {
-                context.print(&json!({ "ok": false, "problems": problems }), &told(&problems))?;
+                context.print(&json!({ "ok": false, "problems": problems }), &policy::told(&problems))?;
                 return Ok(FINDING);
             }
         };
@@ -91,20 +91,13 @@ impl Simulate {
     }
 }
 
-fn told(problems: &[RuleProblem]) -> String {
-    problems.iter().map(RuleProblem::in_full).collect::<Vec<_>>().join("\n\n")
-}
-
 async fn snapshot(
     resolved: &Resolved,
     policies: &Arc<Policies>,
     servers: &[Arc<ServerCatalogue>],
     (store, since): (Option<&ambit_store::Store>, Millis),
-) -> Result<Result<Snapshot, Vec<RuleProblem>>, Failure> {
+) -> Result<policy::Held, Failure> {
     let deployment = Deployment { policies: Arc::clone(policies), ..resolved.deployment.clone() };
     let parts = (deployment, resolved.lock.clone(), servers.to_vec());
-    match ambit_live::preview_since(parts, store, since).await {
-        Ok(snapshot) => Ok(Ok(snapshot)),
-        Err(error) => policy::wrong(error).map(Err).map_err(Failure::because),
-    }
+    policy::held(ambit_live::preview_since(parts, store, since).await)
 }

@@ -35,6 +35,8 @@ pub struct Place {
     pub directory: PathBuf,
     /// What its files are called by.
     pub shown: String,
+    /// Whether the configuration names it.
+    pub is_named: bool,
     /// The zone, if one is named.
     pub timezone: Option<String>,
 }
@@ -43,7 +45,8 @@ impl Place {
     /// Where a configuration in this directory says they lie.
     pub fn of(table: &Table, base: &Path) -> Self {
         let shown = table.dir.clone().unwrap_or_else(|| DEFAULT_DIR.to_owned());
-        Self { directory: base.join(&shown), shown, timezone: table.timezone.clone() }
+        let (is_named, timezone) = (table.dir.is_some(), table.timezone.clone());
+        Self { directory: base.join(&shown), shown, is_named, timezone }
     }
 }
 
@@ -66,17 +69,15 @@ pub enum Unreadable {
     Timezone(#[from] UnknownTimezone),
 }
 
-/// Reads the rules a configuration names.
+/// Reads the rules a configuration names. Those it does not name need not be there.
 ///
 /// # Errors
 /// [`Unreadable`].
-pub fn read(table: &Table, base: &Path) -> Result<Policies, Unreadable> {
-    let shown = table.dir.as_deref().unwrap_or(DEFAULT_DIR);
-    let directory = base.join(shown);
-    if table.dir.is_none() && matches!(fs::exists(&directory), Ok(false)) {
-        return Ok(Policies::new(Vec::new(), table.timezone.as_deref())?);
+pub fn read(place: &Place) -> Result<Policies, Unreadable> {
+    if !place.is_named && matches!(fs::exists(&place.directory), Ok(false)) {
+        return Ok(Policies::new(Vec::new(), place.timezone.as_deref())?);
     }
-    read_dir(&directory, shown, table.timezone.as_deref())
+    read_dir(&place.directory, &place.shown, place.timezone.as_deref())
 }
 
 /// Reads the rules of a directory, whose files are called by this name of it.

@@ -7,7 +7,7 @@ use ambit_policy::RuleProblem;
 use clap::Args;
 use serde_json::json;
 
-use super::{Held, catalogues, hold, read};
+use super::{catalogues, hold, read, told};
 use crate::commands::{Context, DONE, Ended, FINDING, Failure, render::counted};
 
 /// Say what is wrong with the rules: line, caret and remedy.
@@ -30,10 +30,9 @@ impl Check {
         let policies = read(&resolved, self.dir.as_ref()).map_err(|error| Failure::Usage(error.to_string()))?;
         let servers = if self.offline { Vec::new() } else { catalogues(&resolved, context).await? };
         let snapshot = match hold(&resolved, &policies, servers, Vec::new())? {
-            Held::Standing(snapshot) => snapshot,
-            Held::Wrong(problems) => {
-                let text: Vec<_> = problems.iter().map(RuleProblem::in_full).collect();
-                context.print(&json!({ "ok": false, "problems": problems, "hidden": [] }), &text.join("\n\n"))?;
+            Ok(snapshot) => snapshot,
+            Err(problems) => {
+                context.print(&json!({ "ok": false, "problems": problems, "hidden": [] }), &told(&problems))?;
                 return Ok(FINDING);
             }
         };

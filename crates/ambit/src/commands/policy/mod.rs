@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ambit_live::{Snapshot, catalogue::ServerCatalogue, deployment::Deployment};
+use ambit_live::{LiveError, Snapshot, catalogue::ServerCatalogue, deployment::Deployment, snapshot::SnapshotError};
 use ambit_model::grant::Reveal;
 use ambit_policy::{BuildError, Policies, RuleProblem, RulesError};
 use clap::{Args, Subcommand};
@@ -59,14 +59,6 @@ pub(super) fn read(resolved: &Resolved, dir: Option<&PathBuf>) -> Result<Arc<Pol
     policies::read_dir(&directory, &shown, place.timezone.as_deref()).map(Arc::new)
 }
 
-/// What reading rules over the deployment's tools comes to.
-enum Held {
-    /// They stand.
-    Standing(Box<Snapshot>),
-    /// They have problems.
-    Wrong(Vec<RuleProblem>),
-}
-
 /// Holds rules to the deployment's tools, as a start would.
 fn hold(
     resolved: &Resolved,
@@ -75,25 +67,26 @@ fn hold(
     reveals: Vec<Reveal>,
 ) -> Result<Held, Failure> {
     let deployment = Deployment { policies: Arc::clone(policies), ..resolved.deployment.clone() };
-    let parts = (deployment, resolved.lock.clone(), servers);
-    match ambit_live::preview_revealing(parts, reveals) {
-        Ok(snapshot) => Ok(Held::Standing(Box::new(snapshot))),
-        Err(error) => match wrong(error) {
-            Ok(problems) => Ok(Held::Wrong(problems)),
-            Err(other) => Err(Failure::because(other)),
-        },
+    held(ambit_live::preview_revealing((deployment, resolved.lock.clone(), servers), reveals))
+}
+
+/// What reading rules over the deployment's tools comes to: they stand, or they have problems.
+pub(super) type Held = Result<Snapshot, Vec<RuleProblem>>;
+
+/// Tells what is wrong with rules from whatever else keeps a snapshot from being there.
+pub(super) fn held(built: Result<Snapshot, LiveError>) -> Result<Held, Failure> {
+    match built {
+        Ok(snapshot) => Ok(Ok(snapshot)),
+        Err(LiveError::Snapshot(SnapshotError::Judge(BuildError::Rules(RulesError::Organisation(problems))))) => {
+            Ok(Err(problems))
+        }
+        Err(other) => Err(Failure::because(other)),
     }
 }
 
-/// What is wrong with rules, if that is why there is no snapshot.
-pub(super) fn wrong(error: ambit_live::LiveError) -> Result<Vec<RuleProblem>, ambit_live::LiveError> {
-    use ambit_live::{LiveError, snapshot::SnapshotError};
-    match error {
-        LiveError::Snapshot(SnapshotError::Judge(BuildError::Rules(RulesError::Organisation(problems)))) => {
-            Ok(problems)
-        }
-        other => Err(other),
-    }
+/// Problems as a person reads them.
+pub(super) fn told(problems: &[RuleProblem]) -> String {
+    problems.iter().map(RuleProblem::in_full).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The tools of every server, with a word about those that cannot be read.

@@ -17,9 +17,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Held,
     cases::{self, Case},
-    catalogues, hold, read,
+    catalogues, hold, read, told,
 };
 use crate::{
     commands::{Context, DONE, Ended, FINDING, Failure, render::counted},
@@ -71,8 +70,7 @@ impl Test {
                 match decide(&resolved, &policies, &servers, case, context.clock.now())? {
                     Ok(decided) => runs.push(decided.run(file.clone())),
                     Err(problems) => {
-                        let text: Vec<_> = problems.iter().map(RuleProblem::in_full).collect();
-                        context.print(&json!({ "ok": false, "problems": problems }), &text.join("\n\n"))?;
+                        context.print(&json!({ "ok": false, "problems": problems }), &told(&problems))?;
                         return Ok(FINDING);
                     }
                 }
@@ -108,8 +106,8 @@ fn decide<'a>(
     let mut with_holdings = resolved.clone();
     with_holdings.deployment.grants.extend(grants(case, now)?);
     let snapshot = match hold(&with_holdings, policies, servers.to_vec(), reveals(case, now)?)? {
-        Held::Standing(snapshot) => snapshot,
-        Held::Wrong(problems) => return Ok(Err(problems)),
+        Ok(snapshot) => snapshot,
+        Err(problems) => return Ok(Err(problems)),
     };
     Ok(Ok(Decided { case, explanation: explain(&snapshot, case, now)? }))
 }

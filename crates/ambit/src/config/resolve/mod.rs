@@ -113,7 +113,7 @@ impl Resolving<'_> {
             return Arc::default();
         }
         let place = Place::root().key("policies");
-        let read = super::policies::read(&self.raw.policies, self.base);
+        let read = super::policies::read(&super::policies::Place::of(&self.raw.policies, self.base));
         let read = read.map_err(|error| error.to_string()).map(Arc::new);
         let checked = read.and_then(|policies| match ambit_policy::check(&policies) {
             Ok(()) => Ok(policies),
