@@ -72,6 +72,7 @@ pub fn run(options: &[&str]) -> Result<bool> {
     setup::ensure(&setup::Need::BENCH)?;
     let build = ["build", "--profile", "dist", "--package", "ambit", "--package", "ambit-testkit", "--bins"];
     run_command(&mut cargo(&build))?;
+    governed::build()?;
     let document = document::compile()?;
     let programs = root().join("target/dist");
     let folder = root().join("target/bench");
