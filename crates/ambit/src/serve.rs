@@ -8,6 +8,7 @@ mod applied_rules;
 mod background;
 mod client_secrets;
 mod crowd;
+mod day_counts;
 mod declared;
 mod fleet;
 mod lanes;
@@ -19,6 +20,7 @@ mod reload;
 mod retention;
 mod routes;
 pub mod signals;
+mod touched;
 mod trail_name;
 mod webhooks;
 
@@ -131,7 +133,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         accept_loss: accept_trail_loss,
         ..usual
     };
-    let trail = open_trail_as(&resolved, &keys, files, &store, &clock, kept).await?;
+    let trail = open_trail_as(&resolved, &keys, Arc::clone(&files), &store, &clock, kept).await?;
     let live = Live::open(Parts {
         deployment: resolved.deployment.clone(),
         lock: resolved.lock.clone(),
@@ -155,6 +157,8 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         mcp: sources.mcp.clone(),
         settings: routes::settings(resolved.trail.reads),
     });
+    touched::restore(&live, &files, &resolved.trail_dir())?;
+    day_counts::restore(&gateway, &live, &TrailName::of(&resolved)?.node).await;
     let refresher = gateway.refresher().clone();
     // Client documents are fetched on a stranger's word: what an operator allows for upstreams does not count there.
     let document_egress = egress(resolved.client_documents.clone(), resolved.roots.clone())?;
@@ -262,6 +266,8 @@ impl Ready {
             },
             &stopping,
         );
+        let name = TrailName::of(&resolved)?.node;
+        tasks.spawn(day_counts::keep(gateway.clone(), live.clone(), name, signals::until(stopping.clone())));
         if let Some(listener) = counters {
             tasks.spawn(metrics::serve(listener, gateway.clone(), signals::until(stopping.clone())));
         }

@@ -296,7 +296,11 @@ fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
 
 async fn take_slot(target: &Target, deadline: Instant) -> Result<Option<OwnedSemaphorePermit>, NotSent> {
     let Some(slots) = target.slots() else { return Ok(None) };
-    match timeout_at(deadline, Arc::clone(slots).acquire_owned()).await {
+    if let Ok(slot) = Arc::clone(&slots.free).try_acquire_owned() {
+        return Ok(Some(slot));
+    }
+    let until = deadline.min(Instant::now() + slots.patience);
+    match timeout_at(until, Arc::clone(&slots.free).acquire_owned()).await {
         Ok(Ok(slot)) => Ok(Some(slot)),
         Ok(Err(_)) | Err(_) => Err(NotSent::Busy),
     }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Uri};
@@ -33,7 +34,14 @@ const BAD_PORTS: [u16; 83] = [
 pub struct Target {
     parts: Arc<Parts>,
     /// Requests in flight at once, where bounded.
-    slots: Option<Arc<Semaphore>>,
+    slots: Option<Slots>,
+}
+
+/// Places, and how long one is waited for.
+#[derive(Clone)]
+pub(crate) struct Slots {
+    pub(crate) free: Arc<Semaphore>,
+    pub(crate) patience: Duration,
 }
 
 struct Parts {
@@ -118,12 +126,13 @@ impl Target {
         Self::from_parts(&url, host, transport)
     }
 
-    /// At most `limit` requests of this target and its clones are in flight at once; more wait.
+    /// At most `limit` requests of this target and its clones are in flight at once; more wait, so long at most.
     ///
     /// A request is in flight until its body has been read or dropped.
     #[must_use]
-    pub fn with_max_in_flight(mut self, limit: usize) -> Self {
-        self.slots = Some(Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS))));
+    pub fn with_max_in_flight(mut self, limit: usize, patience: Duration) -> Self {
+        let free = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
+        self.slots = Some(Slots { free, patience });
         self
     }
 
@@ -186,7 +195,7 @@ impl Target {
         &self.parts.route.authority
     }
 
-    pub(crate) fn slots(&self) -> Option<&Arc<Semaphore>> {
+    pub(crate) fn slots(&self) -> Option<&Slots> {
         self.slots.as_ref()
     }
 

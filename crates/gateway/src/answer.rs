@@ -12,6 +12,7 @@ use http::{
     HeaderName, HeaderValue, StatusCode,
     header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use serde_json::json;
 
 /// An answer.
 #[derive(Debug)]
@@ -69,6 +70,33 @@ impl Reply {
         Self::result(reply::tool_result(id, era, server, reply::Outcome::Error, &text, None), Note::of(result))
     }
 
+    /// A visible tool's call that is not sent now: as [`Self::refused`], with when to come back in words, as structured
+    /// content and as a header.
+    pub(crate) fn not_now(
+        (id, era): (Id<'_>, Era),
+        server: &reply::Server,
+        sentence: &str,
+        wait_ms: u64,
+        result: &'static str,
+    ) -> Self {
+        let seconds = wait_ms.div_ceil(1000);
+        let text = format!("not executed: {sentence}; call again with the same arguments in {}", in_words(seconds));
+        let outcome = json!({
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": {"status": result, "retry_after": seconds},
+            "isError": true,
+        });
+        Self::result(reply::tool_outcome(id, era, server, &outcome), Note::of(result))
+            .with(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// HTTP 429: a person asks for more at once or in a time than is theirs.
+    pub(crate) fn over_budget(id: Option<Id<'_>>, sentence: &str, wait_ms: u64, result: &'static str) -> Self {
+        let seconds = wait_ms.div_ceil(1000);
+        let error = RpcError::rate_limited(format!("{sentence}; ask again in {}", in_words(seconds)), wait_ms);
+        Self::error(&error, id, result).with(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
     /// An answer of the identity room.
     pub(crate) fn of_identity(answer: Answer, result: &'static str) -> Self {
         let Answer { status, headers, body } = answer;
@@ -121,5 +149,29 @@ impl Reply {
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+}
+
+/// A time to wait, as a person says it.
+fn in_words(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "a second".to_owned(),
+        2..=119 => format!("{seconds} seconds"),
+        120..=7_199 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3_600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn a_time_to_wait_is_never_said_too_short() {
+        for (seconds, words) in
+            [(0, "a second"), (2, "2 seconds"), (119, "119 seconds"), (121, "3 minutes"), (7_201, "3 hours")]
+        {
+            assert_eq!(in_words(seconds), words);
+        }
     }
 }

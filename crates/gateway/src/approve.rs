@@ -23,6 +23,7 @@ use ambit_model::{
 use serde_json::Value;
 
 use crate::{
+    afford::{self, Afforded},
     answer::{Note, Reply},
     gateway::Gateway,
     guard::{Guarded, Unapproved},
@@ -53,7 +54,7 @@ pub(crate) struct Asking<'a> {
 /// What became of a call that people have to approve.
 pub(crate) enum Settled {
     /// Its approval was spent, or it needs none: it goes on.
-    Free(Box<Guarded>),
+    Free(Box<Guarded>, Afforded),
     /// It does not run now.
     Told(Reply),
     /// What it was judged on has changed: judge it again.
@@ -99,12 +100,17 @@ pub(crate) async fn settle(
             return Settled::Told(tell(gateway, opened, &unapproved, &standing, (asking, shown)));
         };
         opened.needs_approval(Some(&approval.id));
+        // What cannot be sent now spends nothing.
+        let afforded = match afford::afford(gateway, unapproved.guarded()).await {
+            Ok(afforded) => afforded,
+            Err(not_now) => return Settled::Told(not_now.reply(asking.id, asking.era, asking.face)),
+        };
         match approvals::spend(live, &snapshot, &approval, unapproved.call(), &opened.record()).await {
             Ok(Spending::Spent(spent)) => {
                 return match unapproved.with(spent) {
                     Some(guarded) => {
                         opened.approved();
-                        Settled::Free(Box::new(guarded))
+                        Settled::Free(Box::new(guarded), afforded)
                     }
                     None => Settled::Told(defect(asking.id)),
                 };

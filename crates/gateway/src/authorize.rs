@@ -55,8 +55,8 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) 
             endpoint: target.endpoint(),
             caller: Arc::clone(caller),
             tool: Arc::clone(&entry.tool),
-            verdict,
             number: target.judged(),
+            verdict,
         }),
         Outcome::Hidden => Err(Denied::Hidden(judged(verdict))),
         Outcome::NeedsScope => Err(Denied::NeedsScope(judged(Arc::clone(&verdict)), verdict)),
@@ -127,6 +127,11 @@ impl Permit {
     pub(crate) fn endpoint(&self) -> Option<&EndpointSlug> {
         let view = self.snapshot.catalogue.endpoints().get(usize::try_from(self.endpoint.0).ok()?)?;
         Some(&view.endpoint.slug)
+    }
+
+    /// Whether the rules about the tool read which labels the caller touched.
+    pub(crate) fn asks_what_was_touched(&self) -> bool {
+        self.snapshot.judge.asks_what_was_touched(self.number)
     }
 
     /// The per-call half of the decision, over what is particular to this call.

@@ -17,13 +17,16 @@ use http::Method as Verb;
 use http_body::Body as _;
 
 use crate::{
+    afford::{self, Afforded},
     answer::Reply,
     approve::{self, Asking, Settled},
     authenticate::{self, Entered},
     authorize::{self, Permit},
     bodies::Part,
+    budget::{self, Taken},
     discover, filter,
     finish::{self, Ended, Finish},
+    flow,
     gateway::Gateway,
     guard::{self, Brought, Guarded, Refusal, Unapproved},
     http::{Arrival, Place},
@@ -44,6 +47,14 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     let verb = arrival.head.method.clone();
     let entered = match authenticate::authenticate(gateway, arrival).await {
         Ok(entered) => entered,
+        Err(closed) => {
+            parse::discard(body, parse::OF_STRANGERS).await;
+            return closed.into();
+        }
+    };
+    // Whatever it turns out to be: who only sends nonsense is slowed down like everybody.
+    let place = match budget::admit(gateway, &entered) {
+        Ok(place) => place,
         Err(closed) => {
             parse::discard(body, parse::OF_STRANGERS).await;
             return closed.into();
@@ -70,7 +81,7 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     };
     let gateway = gateway.clone();
     let running = Arc::clone(&gateway.shared);
-    finish::run(&running.running, |finish| answer(gateway, entered, (body, part), finish)).await
+    finish::run(&running.running, |finish| answer(gateway, entered, (body, (part, place)), finish)).await
 }
 
 /// Reads the body. A client that leaves meanwhile is counted.
@@ -78,7 +89,7 @@ async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<(By
     let settings = &gateway.shared.settings;
     let admitted = parse::admit(&entered.head().headers, &body, &settings.limits).and_then(|()| {
         let announced = body.size_hint().exact();
-        gateway.shared.bodies.part(&entered.caller().who(), announced, settings.limits.max_body_bytes)
+        gateway.shared.bodies.part(entered.caller().person(), announced, settings.limits.max_body_bytes)
     });
     let part = match admitted {
         Ok(part) => part,
@@ -109,8 +120,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Everything after the body. Owns all it needs, so that it can go on without its client.
-async fn answer(gateway: Gateway, entered: Entered, (body, _part): (Bytes, Part), finish: Finish) -> Closed<Reply> {
+/// Everything after the body. Owns all it needs, so that it can go on without its client; what it takes of its person's
+/// budget and of the room for bodies is free again at its end.
+async fn answer(
+    gateway: Gateway,
+    entered: Entered,
+    (body, _taken): (Bytes, (Part, Option<Taken>)),
+    finish: Finish,
+) -> Closed<Reply> {
     let limits = &gateway.shared.settings.limits;
     let read = legacy::negotiated(&gateway, &entered)
         .and_then(|negotiated| Inbound::read(&entered.head().headers, negotiated, &body, limits));
@@ -128,9 +145,11 @@ async fn answer(gateway: Gateway, entered: Entered, (body, _part): (Bytes, Part)
     }
     let mut elicits_url = false;
     if let Era::Legacy(version) = era {
-        // A legacy client that closes its connection has not cancelled anything.
-        if finish.whatever_happens().is_err() {
-            return opened.close(refuse::too_busy(None)).await;
+        // A legacy client that closes its connection has not cancelled its call. Everything else is answered out of memory.
+        if method == Method::CallTool
+            && let Err(full) = finish.whatever_happens(&entered.caller().person())
+        {
+            return opened.close(refuse::too_busy(full, id_of(&inbound))).await;
         }
         if method != Method::Initialize {
             match legacy::admit(&gateway, &entered, version, id_of(&inbound)) {
@@ -190,7 +209,7 @@ async fn call(
         return opened.close(Reply::error(&error, Some(request.id), "no_name")).await;
     };
     let mut judged_anew = 0;
-    let (guarded, face, wish) = loop {
+    let (ready, face) = loop {
         let (on, permit) = match permit(gateway, entered, &mut opened, name, (era, request)).await {
             Ok(permitted) => permitted,
             Err(Stopped::Reply(reply)) => return opened.close(reply).await,
@@ -201,16 +220,22 @@ async fn call(
         };
         let face = gateway.shared.faces.of(on.place());
         let brought = Brought { params: &request.params, headers: &on.head().headers, era, source: on.source() };
-        let guarded = match guard::guard(gateway, permit, &brought) {
+        let (guarded, afforded) = match guard::guard(gateway, permit, &brought).await {
             Ok(guarded) => {
                 opened.ruled(guarded.ruled());
-                guarded
+                match afford::afford(gateway, &guarded).await {
+                    Ok(afforded) => (guarded, afforded),
+                    Err(not_now) => {
+                        opened.refused();
+                        return opened.close(not_now.reply(request.id, era, &face)).await;
+                    }
+                }
             }
             Err(Refusal::Unapproved(unapproved)) => {
                 opened.ruled(unapproved.guarded().ruled());
                 let asking = Asking { id: request.id, era, params: &request.params, face: &face, session_elicits_url };
                 match approved(gateway, &mut opened, unapproved, (&asking, finish)).await {
-                    Settled::Free(guarded) => *guarded,
+                    Settled::Free(guarded, afforded) => (*guarded, afforded),
                     Settled::Told(reply) => return opened.close(reply).await,
                     Settled::Moved if judged_anew < JUDGED_ANEW => {
                         judged_anew += 1;
@@ -237,12 +262,14 @@ async fn call(
             }
         };
         let wish = Wish::of(&brought, &guarded, finish);
-        break (guarded, face, wish);
+        break (Ready { guarded, afforded, wish }, face);
     };
-    if !guarded.is_read() && finish.whatever_happens().is_err() {
-        return opened.close(refuse::too_busy(Some(request.id))).await;
+    if !ready.guarded.is_read()
+        && let Err(full) = finish.whatever_happens(&ready.guarded.caller().person())
+    {
+        return opened.close(refuse::too_busy(full, Some(request.id))).await;
     }
-    dispatch(gateway, opened, (guarded, wish), (era, request, &face)).await
+    dispatch(gateway, opened, ready, (era, request, &face)).await
 }
 
 /// A call that people have to approve, with its approval or without need of one.
@@ -253,28 +280,47 @@ async fn approved(
     (asking, finish): (&Asking<'_>, &Finish),
 ) -> Settled {
     let unapproved = match unapproved.under_glass(gateway.live().clock().now()) {
-        Ok(guarded) => return Settled::Free(guarded),
+        Ok(guarded) => {
+            return match afford::afford(gateway, &guarded).await {
+                Ok(afforded) => Settled::Free(guarded, afforded),
+                Err(not_now) => {
+                    opened.refused();
+                    Settled::Told(not_now.reply(asking.id, asking.era, asking.face))
+                }
+            };
+        }
         Err(unapproved) => unapproved,
     };
     // Once its approval is spent it goes on, whatever its client does.
-    if finish.whatever_happens().is_err() {
-        return Settled::Told(refuse::too_busy(Some(asking.id)));
+    if let Err(full) = finish.whatever_happens(&unapproved.guarded().caller().person()) {
+        return Settled::Told(refuse::too_busy(full, Some(asking.id)));
     }
     let settled = Box::pin(approve::settle(gateway, opened, *unapproved, asking)).await;
-    if let Settled::Free(guarded) = &settled {
+    if let Settled::Free(guarded, _) = &settled {
         opened.ruled(guarded.ruled());
     }
     settled
 }
 
-/// Everything behind the guard: the intent, the call, its outcome.
+/// A call that may be dispatched, and what it holds for it.
+struct Ready {
+    guarded: Guarded,
+    afforded: Afforded,
+    wish: Option<Wish>,
+}
+
+/// Everything behind the guard: what it brings is noted, the intent, the call, its outcome.
 async fn dispatch(
     gateway: &Gateway,
     opened: Opened,
-    (mut guarded, wish): (Guarded, Option<Wish>),
+    ready: Ready,
     (era, request, face): (Era, &Request<'_>, &reply::Server),
 ) -> Closed<Reply> {
-    let recorded = opened.before_dispatch(&guarded, wish).await;
+    let Ready { mut guarded, mut afforded, wish } = ready;
+    let recorded = match flow::touch(gateway, &guarded).await {
+        Ok(()) => opened.before_dispatch(&guarded, wish).await,
+        Err(down) => Err(opened.close(Reply::down(down, Some(request.id))).await),
+    };
     let spent = guarded.take_spent();
     let recorded = match recorded {
         Ok(recorded) => recorded,
@@ -285,7 +331,10 @@ async fn dispatch(
             return closed;
         }
     };
+    afforded.dispatched();
+    let server = guarded.tool().id().server.clone();
     let performed = upstream::call(gateway, guarded, recorded).await;
+    afforded.heard(gateway, &server, &performed).await;
     if let Some(spent) = spent {
         Box::pin(note_outcome(gateway.live(), &spent, performed.note.executed)).await;
     }

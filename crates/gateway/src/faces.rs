@@ -10,7 +10,7 @@ use crate::http::Place;
 
 /// What the model reads about an endpoint before it calls anything.
 const INSTRUCTIONS: &str = "The tools listed here are those the signed-in identity is entitled to. A call that is refused \
-     says why and what to do about it; repeating it unchanged does not help.";
+     says why and what to do about it; repeat it unchanged only when it says so.";
 
 pub(crate) struct Faces {
     current: ArcSwap<Written>,

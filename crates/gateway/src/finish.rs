@@ -18,30 +18,50 @@ use std::{
     time::Duration,
 };
 
+use ambit_model::Digest;
 use bytes::Bytes;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
 };
 
+use crate::shares::{self, Shares};
+
+/// The part of the places that one person may hold: one in so many.
+const SHARES: usize = 16;
+
 /// The requests that will be finished, bounded.
 pub(crate) struct Running {
-    slots: Arc<Semaphore>,
+    places: Arc<Places>,
     most: u32,
+}
+
+struct Places {
+    all: Arc<Semaphore>,
+    by_person: Shares<Digest>,
+    share: usize,
 }
 
 /// Too many requests already run to their end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Full;
+pub(crate) enum Full {
+    /// Of this person.
+    OfPerson,
+    /// Of all.
+    OfAll,
+}
 
 impl Running {
     pub(crate) fn new(most: usize) -> Self {
         let most = u32::try_from(most.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX >> 4);
-        Self { slots: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(1))), most }
+        let all = usize::try_from(most).unwrap_or(1);
+        let places =
+            Places { all: Arc::new(Semaphore::new(all)), by_person: Shares::new(), share: all.div_ceil(SHARES) };
+        Self { places: Arc::new(places), most }
     }
 
     pub(crate) async fn drain(&self, at_most: Duration) -> bool {
-        matches!(tokio::time::timeout(at_most, self.slots.acquire_many(self.most)).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(at_most, self.places.all.acquire_many(self.most)).await, Ok(Ok(_)))
     }
 }
 
@@ -53,22 +73,24 @@ pub(crate) struct Finish {
 
 struct Shared {
     asked: AtomicBool,
-    slots: Arc<Semaphore>,
-    slot: Mutex<Option<OwnedSemaphorePermit>>,
+    places: Arc<Places>,
+    place: Mutex<Option<(shares::Place, OwnedSemaphorePermit)>>,
     /// Whether `told` was filled.
     tells: AtomicBool,
     told: Mutex<Option<mpsc::Receiver<Bytes>>>,
 }
 
 impl Finish {
-    /// From here on the request runs to its end, whatever its client does.
+    /// From here on the request of this person runs to its end, whatever its client does.
     ///
     /// # Errors
     /// [`Full`]: nothing must be dispatched.
-    pub(crate) fn whatever_happens(&self) -> Result<(), Full> {
-        let mut slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_none() {
-            *slot = Some(Arc::clone(&self.shared.slots).try_acquire_owned().map_err(|_| Full)?);
+    pub(crate) fn whatever_happens(&self, person: &Digest) -> Result<(), Full> {
+        let mut place = self.shared.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            let places = &self.shared.places;
+            let own = places.by_person.try_take(person, places.share).map_err(|shares::Held| Full::OfPerson)?;
+            *place = Some((own, Arc::clone(&places.all).try_acquire_owned().map_err(|_| Full::OfAll)?));
         }
         self.shared.asked.store(true, Ordering::Release);
         Ok(())
@@ -90,7 +112,7 @@ impl Finish {
 
     /// The request has ended, whoever may still hold this.
     fn ended(&self) {
-        drop(self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.shared.place.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -168,8 +190,8 @@ where
 {
     let shared = Shared {
         asked: AtomicBool::new(false),
-        slots: Arc::clone(&running.slots),
-        slot: Mutex::new(None),
+        places: Arc::clone(&running.places),
+        place: Mutex::new(None),
         tells: AtomicBool::new(false),
         told: Mutex::new(None),
     };
@@ -243,6 +265,29 @@ mod tests {
     use super::*;
     use tokio::sync::oneshot;
 
+    fn alice() -> Digest {
+        Digest::of(b"alice")
+    }
+
+    #[tokio::test]
+    async fn one_person_is_promised_the_end_of_a_share_of_them() {
+        let running = Running::new(32);
+        let asking = async |who: &[u8]| {
+            let person = Digest::of(who);
+            whole(run(&running, |finish| async move { finish.whatever_happens(&person).map(|()| finish) }).await)
+        };
+        let (first, _second) = (asking(b"alice").await.unwrap(), asking(b"alice").await.unwrap());
+        assert_eq!(asking(b"alice").await.err(), Some(Full::OfPerson));
+        let mut others = Vec::new();
+        for n in 0..30_u8 {
+            others.push(asking(&[n]).await.unwrap());
+        }
+        assert_eq!(asking(b"bob").await.err(), Some(Full::OfAll));
+        drop(first);
+        // What was not to be had for all left nothing of the share behind.
+        assert!(asking(b"bob").await.is_ok() && asking(b"alice").await.is_ok());
+    }
+
     #[tokio::test]
     async fn what_asked_to_be_finished_is_and_what_did_not_is_not() {
         for asks in [true, false] {
@@ -251,7 +296,7 @@ mod tests {
             let (done, finished) = oneshot::channel::<()>();
             let mut future = Box::pin(run(&running, |finish| async move {
                 if asks {
-                    finish.whatever_happens().unwrap();
+                    finish.whatever_happens(&alice()).unwrap();
                 }
                 gone.await.unwrap();
                 done.send(()).unwrap();
@@ -269,13 +314,13 @@ mod tests {
     async fn no_more_than_the_bound_are_promised_an_end() {
         let running = Running::new(1);
         let first = run(&running, |finish| async move {
-            assert_eq!(finish.whatever_happens(), Ok(()));
-            assert_eq!(finish.whatever_happens(), Ok(()));
+            assert_eq!(finish.whatever_happens(&alice()), Ok(()));
+            assert_eq!(finish.whatever_happens(&alice()), Ok(()));
             finish
         })
         .await;
-        let second = run(&running, |finish| async move { finish.whatever_happens() });
-        assert_eq!(whole(second.await), Err(Full));
+        let second = run(&running, |finish| async move { finish.whatever_happens(&alice()) });
+        assert_eq!(whole(second.await), Err(Full::OfPerson));
         assert!(!running.drain(Duration::from_millis(1)).await);
         drop(first);
         assert!(running.drain(Duration::from_secs(5)).await);
@@ -305,7 +350,7 @@ mod tests {
             let running = Running::new(1);
             let mut streaming = streams(
                 run(&running, |finish| async move {
-                    finish.whatever_happens().unwrap();
+                    finish.whatever_happens(&alice()).unwrap();
                     let (line, told) = mpsc::channel(2);
                     finish.tell(told);
                     for event in [&b"1"[..], b"2", b"3"] {
@@ -336,7 +381,7 @@ mod tests {
             let (done, finished) = oneshot::channel::<()>();
             let ended = run(&running, |finish| async move {
                 if asks {
-                    finish.whatever_happens().unwrap();
+                    finish.whatever_happens(&alice()).unwrap();
                 }
                 let (line, told) = mpsc::channel(1);
                 finish.tell(told);

@@ -10,6 +10,8 @@ use ambit_mcp::strict::Limits;
 
 use crate::{
     bodies::Bodies,
+    breaker::Breakers,
+    budget::{Budgets, DayCount},
     doors::{self, Doors, InvalidDoors},
     faces::Faces,
     finish::Running,
@@ -111,6 +113,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) throttle: Throttle,
     pub(crate) bodies: Bodies,
+    pub(crate) budgets: Budgets,
+    pub(crate) breakers: Breakers,
     pub(crate) sessions: Sessions,
     pub(crate) lists: Lists,
     pub(crate) faces: Faces,
@@ -133,6 +137,8 @@ impl Gateway {
         let shared = Shared {
             throttle: Throttle::new(settings.refusals),
             bodies: Bodies::new(settings.bodies_bytes),
+            budgets: Budgets::new(),
+            breakers: Breakers::default(),
             sessions: Sessions::new(settings.session_life),
             lists: Lists::new(settings.page_tools, settings.list_ttl),
             faces: Faces::new(),
@@ -166,7 +172,22 @@ impl Gateway {
 
     /// The counters as Prometheus text. Not a route: whoever serves it decides who may read it.
     pub fn metrics(&self) -> String {
-        self.shared.metrics.to_text(self.live())
+        self.shared.metrics.to_text(self.live(), self.shared.breakers.open())
+    }
+
+    /// What callers used of their budgets of today, as far as it changed since this was last asked.
+    pub fn changed_day_counts(&self) -> Vec<DayCount> {
+        self.shared.budgets.changed(self.live().clock().now())
+    }
+
+    /// Counts that could not be kept; they are told again.
+    pub fn unsaved_day_counts(&self, counts: &[DayCount]) {
+        self.shared.budgets.unsaved(counts);
+    }
+
+    /// Begins the day with what was used of it before a restart.
+    pub fn restore_day_counts(&self, counts: &[DayCount]) {
+        self.shared.budgets.restore(counts, self.live().clock().now());
     }
 
     /// Waits until nothing runs any more whose client has left; false if that takes longer.

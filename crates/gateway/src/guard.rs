@@ -1,7 +1,9 @@
 //! Stage *guard*: a permit and the arguments become a [`Guarded`] call. The arguments are read once, into one tree; that tree
-//! is held to the schema, digested and sent.
+//! is held to the schema, to the grants and to the rules that read the call, digested and sent.
 //!
 //! Looks only at tools the caller may see. Builds what will be sent, sends nothing.
+
+mod circumstances;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -26,11 +28,12 @@ use ambit_model::{
     server::Server,
 };
 use ambit_openapi::BuiltRequest;
-use ambit_policy::{CallFacts, CallVerdict, Verdict};
+use ambit_policy::{CallVerdict, Verdict};
 use http::HeaderMap;
 use serde_json::Value;
 
 use crate::{authorize::Permit, gateway::Gateway, ruled::Ruled};
+use circumstances::Circumstances;
 
 /// The proof that one exact call may be dispatched, and what it will send.
 pub(crate) struct Guarded {
@@ -102,7 +105,7 @@ pub(crate) struct Brought<'a> {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) -> Result<Guarded, Refusal> {
+pub(crate) async fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) -> Result<Guarded, Refusal> {
     let (tool, snapshot) = (permit.tool(), permit.snapshot());
     gateway.live().mode().permits(tool.effect.effect).map_err(Refusal::Down)?;
     let raw = brought.params.arguments.unwrap_or(Raw::EMPTY_OBJECT);
@@ -124,13 +127,8 @@ pub(crate) fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'_>) ->
     let canonical = strict::to_sorted_json(&arguments);
     let digest = gateway.live().keys().argument_digest(&canonical);
     let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
-    let live = gateway.live();
-    let facts = CallFacts {
-        source: Some(brought.source),
-        login: permit.caller().login(),
-        ..CallFacts::new(live.clock().now(), &arguments)
-    };
-    let ruled = Arc::new(permit.judge_call(live.keys(), &facts));
+    let circumstances = Circumstances::of(gateway, &permit, brought.source).await.map_err(Refusal::Down)?;
+    let ruled = Arc::new(permit.judge_call(gateway.live().keys(), &circumstances.facts(&permit, &arguments)));
     let (era, sending) = (brought.era, Some(sending));
     let ruling = Arc::clone(&ruled);
     let (spent, glass) = (None, None);
@@ -171,13 +169,14 @@ impl Unapproved {
         &self.call
     }
 
-    /// The guarded call, if its caller broke the glass for its tool: then nobody else has to say yes.
+    /// The guarded call, if its caller broke the glass for its tool: then nobody else has to say yes. Whoever broke it means
+    /// the tool, not what a stranger's words may have made of the call: what is held by the flow of labels stays held.
     ///
     /// # Errors
     /// The call as it was.
     pub(crate) fn under_glass(mut self: Box<Self>, now: Millis) -> Result<Box<Guarded>, Box<Self>> {
         let broken = self.guarded.broken_glass(self.guarded.snapshot(), now).map(|reveal| reveal.id.clone());
-        let Some(id) = broken else { return Err(self) };
+        let Some(id) = broken.filter(|_| !self.verdict().is_held_by_flow()) else { return Err(self) };
         tracing::warn!(tool = %self.guarded.tool().id(), glass = %id, "a call waits for nobody: the glass was broken");
         self.guarded.glass = Some(id);
         Ok(Box::new(self.guarded))
@@ -242,6 +241,10 @@ impl Guarded {
 
     pub(crate) fn tool(&self) -> &Arc<PublishedTool> {
         self.permit.tool()
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        self.permit.caller()
     }
 
     /// Whether it is still allowed, now.
@@ -313,10 +316,6 @@ impl Guarded {
     /// Takes the approval out, to note what came of it.
     pub(crate) fn take_spent(&mut self) -> Option<Spent> {
         self.spent.take()
-    }
-
-    pub(crate) fn caller(&self) -> &Caller {
-        self.permit.caller()
     }
 
     /// What an approval of it is bound to. Its endpoint is there as long as its snapshot is.

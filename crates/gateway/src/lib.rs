@@ -10,17 +10,21 @@
 //! decides who may do what: that is the judge's, asked once in [`authorize`] for lists and calls alike. Nothing leaves
 //! without a [`trail::Closed`], and nothing is dispatched without a [`trail::Recorded`].
 
+mod afford;
 mod answer;
 mod approve;
 mod authenticate;
 mod authorize;
 mod bodies;
+mod breaker;
+mod budget;
 mod corridor;
 mod discover;
 pub mod doors;
 mod faces;
 mod filter;
 mod finish;
+mod flow;
 mod gateway;
 mod guard;
 mod http;
@@ -35,11 +39,13 @@ mod replay;
 mod resolve;
 mod router;
 mod ruled;
+mod shares;
 mod stream;
 mod throttle;
 mod trail;
 mod upstream;
 
+pub use budget::DayCount;
 pub use gateway::{Gateway, GatewayParts, Reads, RefusalRate, Settings};
 pub use router::{ROUTES, Route};
 pub use upstream::mcp;

@@ -38,13 +38,15 @@ struct State {
     store_reachable: bool,
     mode: &'static str,
     revision: u64,
+    /// Servers that are left alone because they do not answer.
+    resting: Vec<ServerSlug>,
 }
 
 /// The words of [`Mode`].
 const MODES: [&str; 3] = ["normal", "reads_only", "refuse"];
 
 impl State {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, resting: Vec<ServerSlug>) -> Self {
         let [normal, reads_only, refuse] = MODES;
         Self {
             trail_writable: live.recorder().trail().is_writable(),
@@ -55,6 +57,7 @@ impl State {
                 Mode::Refuse(_) => refuse,
             },
             revision: live.current().revision,
+            resting,
         }
     }
 }
@@ -124,10 +127,10 @@ impl Metrics {
         counts.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn to_text(&self, live: &Live) -> String {
+    pub(crate) fn to_text(&self, live: &Live, resting: Vec<ServerSlug>) -> String {
         let mut out = String::with_capacity(8192);
         let servers = &live.current().deployment.servers;
-        self.write(&mut out, &State::of(live), &|server| servers.contains_key(server));
+        self.write(&mut out, &State::of(live, resting), &|server| servers.contains_key(server));
         out
     }
 
@@ -179,6 +182,11 @@ impl Metrics {
         for (rule, count) in self.broken_rules.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             line(format_args!("ambit_rule_errors_total{{rule=\"{rule}\"}} {count}"));
         }
+        line(format_args!("# HELP ambit_breaker_open Servers whose calls are refused because it does not answer."));
+        line(format_args!("# TYPE ambit_breaker_open gauge"));
+        for server in state.resting.iter().filter(|server| is_declared(server)) {
+            line(format_args!("ambit_breaker_open{{server=\"{server}\"}} 1"));
+        }
         for (name, help, value) in [
             (
                 "ambit_trail_writable",
@@ -225,7 +233,8 @@ mod tests {
         for server in [&api, &api, &gone] {
             metrics.upstream_failed(server, "timeout");
         }
-        let state = State { trail_writable: true, store_reachable: false, mode: "reads_only", revision: 7 };
+        let (mode, resting) = ("reads_only", vec![api.clone(), gone.clone()]);
+        let state = State { trail_writable: true, store_reachable: false, mode, revision: 7, resting };
         let mut text = String::new();
         metrics.write(&mut text, &state, &|server| *server == api);
         for line in [
@@ -240,6 +249,7 @@ mod tests {
             r#"ambit_rule_errors_total{rule="night"} 1"#,
             r#"ambit_rule_errors_total{rule="none"} 1"#,
             r#"ambit_upstream_failures_total{server="api",kind="timeout"} 2"#,
+            r#"ambit_breaker_open{server="api"} 1"#,
             "ambit_trail_writable 1",
             "ambit_store_reachable 0",
             "ambit_snapshot_revision 7",

@@ -8,7 +8,10 @@ use ambit_model::{caller::TokenScopes, endpoint::EndpointIssuer, ids::ToolsetSlu
 use ambit_policy::Verdict;
 use http::header::WWW_AUTHENTICATE;
 
-use crate::{answer::Reply, authorize::Denied, http::Place, trail::Judged};
+use crate::{answer::Reply, authorize::Denied, finish::Full, http::Place, trail::Judged};
+
+/// When a person is told to come back whose calls are still running, in milliseconds: nobody knows when one of them ends.
+const COME_BACK_MS: u64 = 1_000;
 
 /// The answer to a denial, and what the trail says about it.
 pub(crate) fn denied(
@@ -75,9 +78,18 @@ fn scope_of(challenge: &http::HeaderValue) -> Option<String> {
     rest.split_once('"').map(|(scope, _)| scope.to_owned())
 }
 
-/// HTTP 503: so many requests run to their end that no more are promised one.
-pub(crate) fn too_busy(id: Option<Id<'_>>) -> Reply {
-    Reply::error(&RpcError::unavailable("not executed: too many calls are running; try again later"), id, "too_busy")
+/// So many requests run to their end that no more are promised one: HTTP 429 if they are this person's, or 503.
+pub(crate) fn too_busy(full: Full, id: Option<Id<'_>>) -> Reply {
+    match full {
+        Full::OfPerson => {
+            let sentence = "not executed: as many of your calls are running as one person may have";
+            Reply::over_budget(id, sentence, COME_BACK_MS, "too_many_running")
+        }
+        Full::OfAll => {
+            let error = RpcError::unavailable("not executed: too many calls are running; try again later");
+            Reply::error(&error, id, "too_busy")
+        }
+    }
 }
 
 fn shown(name: &str) -> String {

@@ -62,6 +62,15 @@ pub(crate) fn refuse_early(gateway: &Gateway, endpoint: &str, source: IpAddr, re
     })
 }
 
+/// Refuses what somebody asks beyond their budget, before anything is read, looked up or written down for it: counted under
+/// their name.
+pub(crate) fn refuse_over_budget(gateway: &Gateway, entered: &Entered, reply: Reply) -> Closed<Reply> {
+    let (endpoint, who) = (entered.place().slug(), entered.caller().who());
+    gateway.live().recorder().refused_caller(endpoint, &who, reply.note.result);
+    gateway.shared.metrics.refused(reply.note.result);
+    Closed(reply)
+}
+
 /// Refuses what a verified caller sent and what is no message. It is not held against its neighbours.
 pub(crate) fn refuse_known(gateway: &Gateway, endpoint: &str, source: IpAddr, reply: Reply) -> Closed<Reply> {
     count_refusal(gateway, endpoint, source, &reply);
@@ -134,7 +143,7 @@ impl Opened {
     /// Reserves the places of a request.
     ///
     /// # Errors
-    /// A closed refusal: the trail has no place, so nothing is done.
+    /// A closed refusal: the trail has no place; nothing is done.
     pub(crate) fn open(
         gateway: &Gateway,
         entered: &Entered,

@@ -7,31 +7,58 @@ mod call;
 pub mod mcp;
 mod openapi;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ambit_egress::Client;
 use ambit_live::{Live, Snapshot, catalogue::Binding};
+use ambit_model::{
+    Digest,
+    ids::ServerSlug,
+    server::{Server, Upstream},
+};
 use tokio::time::Instant;
 
-use crate::authorize::Permit;
+use crate::{
+    authorize::Permit,
+    shares::{self, Shares},
+};
 use mcp::{McpUpstreams, NotFresh, Refresher};
 
 pub(crate) use call::{Performed, Said, call};
+
+/// The part of a server's places that one person may hold: one in so many.
+const SHARES: usize = 4;
+
+/// How long a place is waited for, one's own and then one of all.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The ways to the upstreams.
 pub(crate) struct Upstreams {
     rest: openapi::Rest,
     mcp: McpUpstreams,
     refresher: Refresher,
+    shares: Shares<(Digest, ServerSlug)>,
 }
 
 impl Upstreams {
     pub(crate) fn new(egress: Client, mcp: McpUpstreams, refresher: Refresher) -> Self {
-        Self { rest: openapi::Rest::new(egress), mcp, refresher }
+        Self { rest: openapi::Rest::new(egress), mcp, refresher, shares: Shares::new() }
     }
 
     pub(crate) fn refresher(&self) -> &Refresher {
         &self.refresher
+    }
+
+    /// A place out of what one person may take of a server's, so that nobody's calls wait behind another's.
+    ///
+    /// # Errors
+    /// [`shares::Held`]: they have all of them, and none became free.
+    pub(crate) async fn place(&self, person: Digest, server: &Server) -> Result<shares::Place, shares::Held> {
+        let all = match server.upstream {
+            Upstream::OpenApi { .. } => openapi::MOST_IN_FLIGHT,
+            Upstream::Mcp { .. } => mcp::MOST_IN_FLIGHT,
+        };
+        self.shares.take(&(person, server.slug.clone()), all / SHARES, PATIENCE).await
     }
 
     /// Whether a definition has to be confirmed before a call. A document is read at start and reload, a listing is the word

@@ -89,6 +89,10 @@ pub struct Caller {
     class: CallerClass,
     /// What records of the trail are found by: the person, the agent, the client.
     found_by: IndexKeys,
+    /// The same three, for what is kept about them.
+    name: Digest,
+    /// Who of them answers for what is used.
+    person: Digest,
     valid_until: Millis,
 }
 
@@ -100,10 +104,14 @@ impl Caller {
         }
         let facts = facts(&verified, standing.deployment).map_err(NotNow::Fault)?;
         let agent_ends = facts.agent().map_or(Millis::MAX, |agent| agent.expires_at);
+        let user = facts.user().map(|user| user.key.to_string());
+        let agent = verified.agent.as_ref().map(AgentId::as_str);
         let caller = Self {
+            name: name(user.as_deref(), agent, verified.client.id.as_str()),
+            person: person(user.as_deref(), agent, verified.client.id.as_str()),
             found_by: IndexKeys {
-                subject: facts.user().map(|user| user.key.to_string().into()),
-                agent: verified.agent.as_ref().map(|agent| agent.as_str().into()),
+                subject: user.map(Into::into),
+                agent: agent.map(Into::into),
                 client: Some(verified.client.id.as_str().into()),
                 ..IndexKeys::default()
             },
@@ -158,6 +166,17 @@ impl Caller {
         &self.verified.client.id
     }
 
+    /// Stands for user, agent and client together, whatever token they come with: what touched labels are kept under.
+    pub fn name(&self) -> Digest {
+        self.name
+    }
+
+    /// Stands for the user, or the agent where there is none: what is used is counted under this. Never the client beside
+    /// either, because anybody registers as many clients as they like.
+    pub fn person(&self) -> Digest {
+        self.person
+    }
+
     /// When it counts as issued, for revocations: when the authorization behind it was asked for, however often its token
     /// was refreshed since; for a foreign token the start of its second, and the tolerance for clocks before that.
     pub fn issued_at(&self) -> Millis {
@@ -202,6 +221,24 @@ impl Caller {
     }
 }
 
+/// What a combination of user, agent and client is known by. An absent part is not an empty one.
+pub fn name(user: Option<&str>, agent: Option<&str>, client: &str) -> Digest {
+    let is_there = |part: Option<&str>| if part.is_some() { &b"1"[..] } else { b"0" };
+    let text = |part: Option<&'_ str>| part.unwrap_or_default().as_bytes().to_vec();
+    let (user_text, agent_text) = (text(user), text(agent));
+    Digest::of_parts([is_there(user), &user_text, is_there(agent), &agent_text, client.as_bytes()])
+}
+
+/// What the one who answers for a use is known by: the user, else the agent, else the client. Each kind of them apart.
+fn person(user: Option<&str>, agent: Option<&str>, client: &str) -> Digest {
+    let (kind, id) = match (user, agent) {
+        (Some(user), _) => ("user", user),
+        (None, Some(agent)) => ("agent", agent),
+        (None, None) => ("client", client),
+    };
+    Digest::of_parts([kind.as_bytes(), id.as_bytes()])
+}
+
 /// What the deployment says about the people and agents of a token: groups, owner, expiry. Not declared is not there.
 fn facts(verified: &Verified, deployment: &Deployment) -> Result<CallerFacts, TokenFault> {
     if verified.operator.is_some() && !deployment.operator_may_mint {
@@ -237,4 +274,24 @@ fn user_facts(user: &UserClaims, deployment: &Deployment) -> Result<UserFacts, T
         }
     };
     Ok(UserFacts { key: user.key.clone(), groups, claims: user.claims.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_one_through_however_many_clients_and_agents() {
+        let alice = person(Some("local:alice"), None, "c1");
+        assert_eq!(person(Some("local:alice"), None, "c2"), alice);
+        assert_eq!(person(Some("local:alice"), Some("bot"), "c2"), alice);
+        assert_ne!(person(Some("okta:alice"), None, "c1"), alice);
+        let bot = person(None, Some("bot"), "c1");
+        assert_eq!(person(None, Some("bot"), "c2"), bot);
+        // A name of one kind is never one of another.
+        let same = [person(Some("x"), None, "x"), person(None, Some("x"), "x"), person(None, None, "x")];
+        assert!(same[0] != same[1] && same[1] != same[2] && same[0] != same[2]);
+        // What was touched stays with the client.
+        assert_ne!(name(Some("local:alice"), None, "c1"), name(Some("local:alice"), None, "c2"));
+    }
 }

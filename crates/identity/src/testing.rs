@@ -89,6 +89,7 @@ pub fn deployment() -> Deployment {
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
+        budgets: ambit_model::budget::Budgets::default(),
         operator_may_mint: true,
         digest: Digest::of(b"one"),
     }

@@ -195,6 +195,7 @@ mod tests {
             credentials: Credentials { default: None, by_effect: [(Effect::Read, credential)].into() },
             overrides: std::collections::BTreeMap::new(),
             approvals: ambit_model::server::ServerApprovals::default(),
+            labels: Vec::new(),
             limits: CallLimits::default(),
         }
     }

@@ -8,6 +8,7 @@ use std::{
 use ambit_model::{
     Digest,
     break_glass::BreakGlass,
+    budget::Budgets,
     ceiling::ClientCeilings,
     endpoint::{Endpoint, EndpointIssuer},
     grant::Grant,
@@ -48,6 +49,8 @@ pub struct Deployment {
     pub policies: Arc<Policies>,
     /// Who may break the glass (`[break_glass]`).
     pub break_glass: BreakGlass,
+    /// How much each caller may use.
+    pub budgets: Budgets,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

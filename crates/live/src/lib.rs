@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod clock;
 pub mod credentials;
 pub mod deployment;
+pub mod flow;
 pub mod keys;
 pub mod lock;
 pub mod mode;

@@ -26,6 +26,7 @@ use crate::{
     clock::Clock,
     credentials::Spendables,
     deployment::Deployment,
+    flow::Flow,
     keys::Keys,
     lock::Lock,
     mode::Mode,
@@ -96,6 +97,7 @@ struct Shared {
     clock: Clock,
     recorder: Recorder,
     notices: Notices,
+    flow: Flow,
 }
 
 impl Live {
@@ -121,6 +123,7 @@ impl Live {
             current: ArcSwap::from_pointee(first),
             inputs: Mutex::new(inputs),
             next_revision: AtomicU64::new(2),
+            flow: Flow::new(store.is_shared()),
             store,
             keys,
             clock,
@@ -158,6 +161,11 @@ impl Live {
     /// Where people outside hear what waits for them.
     pub fn notices(&self) -> &Notices {
         &self.shared.notices
+    }
+
+    /// What callers touched.
+    pub fn flow(&self) -> &Flow {
+        &self.shared.flow
     }
 
     /// What may be served now.

@@ -10,7 +10,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use ambit_ledger::{InvalidKey, SigningKey};
 use ambit_model::{
-    event::{Act, Event, RequestId, VERSION},
+    event::{Act, Event, RequestId, VERSION, Who},
     ids::UserKey,
 };
 pub use ambit_trail::{AppendError, Appended, Durability, Keys as IndexKeys, Unavailable};
@@ -21,6 +21,7 @@ use crate::{
     keys::{KeyError, Keys},
 };
 use ids::Ids;
+pub use rollup::Counted;
 use rollup::Rollups;
 
 /// Writes events. Cheap to clone.
@@ -127,13 +128,23 @@ impl Recorder {
 
     /// Counts a request that was refused before anybody was identified. Written once a minute per source prefix and reason.
     pub fn refused_early(&self, endpoint: &str, source: IpAddr, reason: &'static str) {
-        self.shared.rollups.count(endpoint, source, None, reason, self.shared.clock.now());
+        self.shared.rollups.count(endpoint, &Counted::Source(source), reason, self.shared.clock.now());
     }
 
     /// Counts a refused login, under the account it was for if there is one of that name. What was typed otherwise may be a
     /// password in the wrong field, and is not written down.
     pub fn refused_login(&self, account: Option<&UserKey>, source: IpAddr, reason: &'static str) {
-        self.shared.rollups.count("login", source, account, reason, self.shared.clock.now());
+        let counted = match account {
+            Some(account) => Counted::Account(source, account),
+            None => Counted::Source(source),
+        };
+        self.shared.rollups.count("login", &counted, reason, self.shared.clock.now());
+    }
+
+    /// Counts a request of a verified caller that was refused before it was looked at, because there were too many. Written
+    /// once a minute per caller and reason, wherever the caller is.
+    pub fn refused_caller(&self, endpoint: &str, who: &Who<'_>, reason: &'static str) {
+        self.shared.rollups.count(endpoint, &Counted::Caller(who), reason, self.shared.clock.now());
     }
 
     /// Writes the counts of minutes that are over; all of them if `closing`.

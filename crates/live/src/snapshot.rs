@@ -162,6 +162,12 @@ pub fn position_of(index: ToolIndex) -> ToolPosition {
     usize::try_from(index.0).unwrap_or(usize::MAX)
 }
 
+fn labels(deployment: &Deployment, tool: &ToolId) -> Vec<String> {
+    let server = deployment.servers.get(&tool.server);
+    let labels = server.map(|server| server.labels_of(tool)).unwrap_or_default();
+    labels.into_iter().map(|label| label.as_str().to_owned()).collect()
+}
+
 fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeInput {
     let deployment = &inputs.deployment;
     let tools = catalogue.entries().iter().map(|entry| ToolFacts {
@@ -169,7 +175,7 @@ fn judge_input(inputs: &Inputs, catalogue: &Catalogue, revision: u64) -> JudgeIn
         definition: entry.tool.digest,
         effect: entry.tool.effect.effect,
         acceptance: entry.acceptance,
-        labels: Vec::new(),
+        labels: labels(deployment, entry.tool.id()),
         approval_waived_until: deployment
             .servers
             .get(&entry.tool.id().server)

@@ -55,6 +55,7 @@ fn server() -> Server {
         credentials: Credentials::default(),
         overrides: BTreeMap::new(),
         approvals: ambit_model::server::ServerApprovals::default(),
+        labels: Vec::new(),
         limits: CallLimits::default(),
     }
 }
@@ -95,6 +96,7 @@ fn deployment(server: &Server) -> Deployment {
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
+        budgets: ambit_model::budget::Budgets::default(),
         operator_may_mint: true,
         digest: Digest::of(b"configuration"),
     }

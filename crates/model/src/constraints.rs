@@ -1,5 +1,5 @@
 //! What a grant says about arguments, as it is written and stored: which tools, and a JSON Schema fragment for each. What a
-//! fragment means is decided by the judge; here it is only carried.
+//! fragment means is decided by the judge; here it is only carried. Budgets say by the same patterns which tools they limit.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ids::{InvalidId, ToolId},
+    ids::{InvalidId, ServerSlug, ToolId},
     toolset::Selector,
 };
 
-/// The tools a fragment is about: `*` for every tool of the toolset, `server/tool`, or `server/prefix*`. Unlike the `*` of a
-/// toolset it means destructive tools as well: it takes away.
+/// The tools a fragment or a limit is about: `*` for every tool there is to it, `server/tool`, or `server/prefix*`. Unlike the
+/// `*` of a toolset it means destructive tools as well: it takes away.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ToolPattern {
-    /// Every tool of the toolset.
+    /// Every tool, of a fragment every one of its toolset.
     All,
     /// Those that are selected, whatever their effect.
     Of(Selector),
@@ -36,6 +36,23 @@ impl ToolPattern {
         match self {
             Self::All => true,
             Self::Of(selector) => selector.names(tool),
+        }
+    }
+
+    /// The server whose tools are meant, unless it is every server.
+    pub fn server(&self) -> Option<&ServerSlug> {
+        match self {
+            Self::All => None,
+            Self::Of(selector) => Some(selector.server()),
+        }
+    }
+
+    /// How exactly it says which tool is meant: a name before a long prefix before a short one before all.
+    pub fn precision(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Of(Selector::Wildcard { prefix, .. }) => prefix.len().saturating_add(1),
+            Self::Of(Selector::Tool(_)) => usize::MAX,
         }
     }
 
@@ -150,6 +167,12 @@ mod tests {
             assert_eq!(pattern(text).fits(&tool), fits, "{text}");
             assert_eq!(pattern(text).to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_more_exact_pattern_is_the_more_precise() {
+        let texts = ["*", "mux/*", "mux/g*", "mux/get-*", "mux/get-asset"];
+        assert!(texts.windows(2).all(|pair| pattern(pair[0]).precision() < pattern(pair[1]).precision()));
     }
 
     #[test]

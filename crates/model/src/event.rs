@@ -290,7 +290,7 @@ pub struct Act<'a> {
     pub reason: Option<&'a str>,
 }
 
-/// Failures before anybody was identified, summed up so that a flood leaves few records.
+/// Refusals summed up so that a flood leaves few records: before anybody was identified, and of a caller over its budget.
 #[derive(Serialize, Debug)]
 pub struct Rollup<'a> {
     /// Format version.
@@ -303,11 +303,18 @@ pub struct Rollup<'a> {
     pub minute: Millis,
     /// The endpoint's slug, or `other`.
     pub endpoint: &'a str,
-    /// The source prefix: IPv4 /24 or IPv6 /56.
+    /// The source prefix: IPv4 /24 or IPv6 /56; `any` where a caller is counted wherever it is.
     pub source: &'a str,
-    /// The account they tried to log in to, `user local:alice`: only of one that exists, never what somebody typed.
+    /// The account they tried to log in to, `user local:alice`: only of one that exists, never what somebody typed. Or the
+    /// user of the caller that is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<&'a str>,
+    /// The agent of the caller that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<&'a str>,
+    /// The client of the caller that is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<&'a str>,
     /// Why they were refused.
     pub reason: &'a str,
     /// How many.

@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod break_glass;
+pub mod budget;
 pub mod calendar;
 pub mod caller;
 pub mod canonical;
@@ -18,6 +19,7 @@ pub mod event;
 pub mod grant;
 pub mod ids;
 pub mod issuer;
+pub mod label;
 pub mod names;
 pub mod operator;
 pub mod outcome;

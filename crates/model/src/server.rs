@@ -1,15 +1,22 @@
 //! A registered upstream: a governed non-human identity. A server that lacks owner, purpose, environment, data class,
 //! expiry or `revoke_when` cannot be built.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Effect,
     approval::{ApproverRule, Waiver},
-    ids::{CredentialId, Millis, ServerSlug, ToolName},
+    budget::Breaker,
+    ids::{CredentialId, Millis, ServerSlug, ToolId, ToolName},
+    label::Label,
     secret::SecretRef,
+    toolset::Selector,
 };
 
 /// A server, resolved from configuration.
@@ -27,8 +34,18 @@ pub struct Server {
     pub overrides: BTreeMap<ToolName, EffectOverride>,
     /// Who may approve its calls, and which tools need nobody's yes.
     pub approvals: ServerApprovals,
+    /// What passes through its tools: every line that covers a tool counts.
+    pub labels: Vec<(Selector, BTreeSet<Label>)>,
     /// Bounds of what is read from it.
     pub limits: CallLimits,
+}
+
+impl Server {
+    /// What passes through a tool.
+    pub fn labels_of(&self, tool: &ToolId) -> BTreeSet<Label> {
+        let covering = self.labels.iter().filter(|(pattern, _)| pattern.names(tool));
+        covering.flat_map(|(_, labels)| labels).copied().collect()
+    }
 }
 
 /// The governed half of a server.
@@ -153,6 +170,8 @@ pub struct CallLimits {
     pub timeout: Duration,
     /// The largest reply read, in bytes.
     pub max_reply_bytes: usize,
+    /// When calls are not sent any more because none is answered.
+    pub breaker: Breaker,
     /// The most tools that are read from an MCP server.
     pub max_tools: usize,
     /// The largest listing of an MCP server that is read, in bytes.
@@ -171,6 +190,7 @@ impl Default for CallLimits {
         Self {
             timeout: Duration::from_secs(30),
             max_reply_bytes: 1024 * 1024,
+            breaker: Breaker::default(),
             max_tools: 2_000,
             max_listing_bytes: 8 * 1024 * 1024,
         }

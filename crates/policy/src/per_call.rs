@@ -99,6 +99,11 @@ impl CallVerdict {
         Self { outcome: Outcome::Refused, sentence: Some(sentence.to_owned()), failed: true, ..Self::ALLOW }
     }
 
+    /// Whether the call waits because of what its caller has read before, not of what it does.
+    pub fn is_held_by_flow(&self) -> bool {
+        self.policies.iter().any(|policy| policy == id::FLOW)
+    }
+
     /// What becomes of a call that needs an approval once that is spent on it.
     #[must_use]
     pub fn approved(&self) -> Self {
@@ -179,6 +184,13 @@ impl Judge {
         lost.map(|(.., words)| *words)
     }
 
+    /// Whether the rules of a tool read which labels the caller touched. Whoever brings the facts of a call along need not ask
+    /// for them otherwise. In doubt they do.
+    pub fn asks_what_was_touched(&self, tool: ToolIndex) -> bool {
+        let rules = self.slices().of(tool).map(|slice| slice.per_call());
+        rules.is_none_or(|rules| rules.is_some_and(|rules| rules.context.touches(&["touched"])))
+    }
+
     fn held_to(
         &self,
         rules: &PerCall,
@@ -244,6 +256,11 @@ impl Judge {
     fn needs_approval(&self, policies: &[String]) -> String {
         if policies == [id::NEEDS_APPROVAL] {
             return "this tool destroys, so each call needs the approval of another person".to_owned();
+        }
+        if policies == [id::FLOW] {
+            return "in the last half hour this login read content that strangers wrote and data that is private, so what \
+                    leaves now needs the approval of another person"
+                .to_owned();
         }
         let names = quoted(policies);
         let way = "this call needs the approval of another person";

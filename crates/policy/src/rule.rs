@@ -54,6 +54,8 @@ struct Requirement {
     path: Vec<String>,
     /// What it has to be.
     value: Value,
+    /// Whether the attribute is a set that has to hold it.
+    is_held: bool,
 }
 
 impl Rule {
@@ -210,6 +212,10 @@ impl Requirement {
             let named = self.value.pointer("/__entity/id").and_then(Value::as_str);
             named.is_none_or(|named| named == id)
         };
+        if self.is_held {
+            let wanted = self.value.as_str();
+            return path != ["labels"] || wanted.is_none_or(|wanted| tool.labels.iter().any(|label| label == wanted));
+        }
         match path.as_slice() {
             [] => entity(&tool.id.to_string()),
             ["effect"] => text(tool.effect.as_str()),
@@ -242,12 +248,19 @@ fn collect(expression: &Value, found: &mut Vec<Requirement>) {
         }
         return;
     }
+    if let Some(held) = expression.get("contains") {
+        let value = held.get("right").and_then(|right| right.get("Value"));
+        if let (Some(path), Some(value)) = (held.get("left").and_then(|set| path_of(set, "resource")), value) {
+            found.push(Requirement { path, value: value.clone(), is_held: true });
+        }
+        return;
+    }
     let Some(comparison) = expression.get("==") else { return };
     let sides = (comparison.get("left"), comparison.get("right"));
     let (Some(left), Some(right)) = sides else { return };
     for (fact, value) in [(left, right), (right, left)] {
         if let (Some(path), Some(value)) = (path_of(fact, "resource"), value.get("Value")) {
-            found.push(Requirement { path, value: value.clone() });
+            found.push(Requirement { path, value: value.clone(), is_held: false });
         }
     }
 }
@@ -272,7 +285,7 @@ mod tests {
             definition: Digest::of(b"d"),
             effect: Effect::Read,
             acceptance: Acceptance::Accepted,
-            labels: Vec::new(),
+            labels: vec!["private_data".to_owned()],
             approval_waived_until: None,
             input_schema: None,
         };
@@ -306,6 +319,10 @@ mod tests {
             ("action, resource", "when { resource.server.owner == \"other\" }", false),
             ("action, resource", "when { resource == Tool::\"mux/put\" }", false),
             ("action, resource", "when { resource.effect == principal.wish }", true),
+            ("action, resource", "when { resource.labels.contains(\"public_sink\") }", false),
+            ("action, resource", "when { resource.labels.contains(\"private_data\") }", true),
+            ("action, resource", "when { !resource.labels.contains(\"public_sink\") }", true),
+            ("action, resource", "when { resource.toolsets.contains(Toolset::\"x\") }", true),
         ] {
             assert_eq!(rule(scope, conditions).may_concern(&tool, &server), may, "{scope} {conditions}");
         }

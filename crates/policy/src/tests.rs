@@ -267,6 +267,44 @@ fn labels_and_logins_can_be_read() {
 }
 
 #[test]
+fn what_may_reach_strangers_needs_an_approval_once_both_halves_were_touched() {
+    let labelled = |label: Option<&str>| {
+        let mut input = input();
+        input.tools[0].labels = label.into_iter().map(str::to_owned).collect();
+        Judge::build(input).unwrap()
+    };
+    let arguments = serde_json::json!({});
+    let touched = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<BTreeSet<_>>();
+    let both = touched(&["private_data", "untrusted_content"]);
+    let sink = labelled(Some("public_sink"));
+    for (labels, outcome) in [
+        (touched(&[]), Outcome::Allow),
+        (touched(&["private_data"]), Outcome::Allow),
+        (touched(&["untrusted_content"]), Outcome::Allow),
+        (both.clone(), Outcome::NeedsApproval),
+    ] {
+        let facts = CallFacts { touched: &labels, ..CallFacts::new(0, &arguments) };
+        let verdict = called(&sink, &facts);
+        assert_eq!(verdict.outcome, outcome, "{labels:?}");
+        if outcome == Outcome::NeedsApproval {
+            assert_eq!(verdict.policies, ["guard.flow"]);
+            assert!(verdict.sentence.unwrap().contains("strangers"));
+        }
+    }
+    let approved = CallFacts { touched: &both, approved: true, ..CallFacts::new(0, &arguments) };
+    assert_eq!(called(&sink, &approved).outcome, Outcome::Allow);
+    assert!(sink.asks_what_was_touched(ToolIndex(0)) && sink.asks_what_was_touched(ToolIndex(99)));
+    for other in [None, Some("private_data"), Some("untrusted_content")] {
+        let judge = labelled(other);
+        assert!(!judge.asks_what_was_touched(ToolIndex(0)), "{other:?}: a tool without the label costs nothing");
+        assert_eq!(
+            called(&judge, &CallFacts { touched: &both, ..CallFacts::new(0, &arguments) }).outcome,
+            Outcome::Allow
+        );
+    }
+}
+
+#[test]
 fn a_rule_about_the_call_that_cannot_be_evaluated_refuses_it() {
     let broken = "@id(\"broken\") forbid (principal, action == Action::\"call\", resource)
                   when { (if context.approved then 1 else 9223372036854775807) + 1 == 7 };";

@@ -34,6 +34,8 @@ pub mod nodes;
 pub mod reveals;
 pub mod revocations;
 
+pub mod day_counts;
+pub mod touched;
 pub mod trail_index;
 
 #[cfg(any(test, feature = "testing"))]

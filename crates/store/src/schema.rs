@@ -21,6 +21,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 7, name: "approvals", sql: APPROVALS },
     Step { version: 8, name: "applied rule sets", sql: RULE_SETS },
     Step { version: 9, name: "broken glass", sql: BROKEN_GLASS },
+    Step { version: 10, name: "budgets of the day", sql: BUDGETS },
+    Step { version: 11, name: "touched labels", sql: TOUCHED },
 ];
 
 const FLEET: &str = "
@@ -315,6 +317,27 @@ create table broken_glass (
     reviewed_at bigint,
     review text
 );
+";
+
+const BUDGETS: &str = "
+create table day_counts (
+    node text not null,
+    day bigint not null,
+    person blob not null,
+    what text not null,
+    count bigint not null,
+    primary key (node, day, person, what)
+);
+";
+
+const TOUCHED: &str = "
+create table touched (
+    caller blob not null,
+    label text not null,
+    until bigint not null,
+    primary key (caller, label)
+);
+create index touched_by_end on touched (until);
 ";
 
 #[cfg(test)]

@@ -103,6 +103,14 @@ impl Store {
         self.shared.reachable.load(Ordering::Acquire)
     }
 
+    /// Whether other nodes may use it as well.
+    pub fn is_shared(&self) -> bool {
+        match self.shared.pool {
+            Pool::Sqlite { .. } => false,
+            Pool::Postgres(_) => true,
+        }
+    }
+
     /// Asks the store for its revision now.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ mod writer;
 mod export;
 mod retain;
 mod search;
+mod since;
 mod tail;
 mod verify;
 
@@ -52,6 +53,7 @@ pub use retain::{Expired, RetainError};
 pub use search::{Found, SearchError, search};
 pub use segments::{ReadError, Reader, Stored};
 pub use settings::{Acceptance, Settings};
+pub use since::since;
 pub use tail::tail;
 pub use trail::{Trail, UNKNOWN_RESULT};
 pub use verify::{VerifyError, verify_directory, verify_export};

@@ -63,8 +63,9 @@ impl Keys {
                 .with_endpoint(outcome.endpoint),
             Event::Act(act) => Self { subject: Some(person_of(act.subject).into()), ..Self::default() },
             Event::Rollup(rollup) => {
-                Self { subject: rollup.subject.map(|subject| person_of(subject).into()), ..Self::default() }
-                    .with_endpoint(rollup.endpoint)
+                let subject = rollup.subject.map(|subject| person_of(subject).into());
+                let (agent, client) = (rollup.agent.map(Into::into), rollup.client.map(Into::into));
+                Self { subject, agent, client, ..Self::default() }.with_endpoint(rollup.endpoint)
             }
         }
     }
@@ -134,6 +135,8 @@ pub struct Peek {
     target: Option<PeekTarget>,
     decision: Option<PeekDecision>,
     subject: Option<String>,
+    agent: Option<String>,
+    client: Option<String>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -184,8 +187,8 @@ impl Peek {
         let subject = who.and_then(|who| text(&who.user));
         Keys {
             subject: subject.or_else(|| self.subject.as_deref().map(|subject| person_of(subject).into())),
-            agent: who.and_then(|who| text(&who.agent)),
-            client: who.and_then(|who| text(&who.client)),
+            agent: who.and_then(|who| text(&who.agent)).or_else(|| text(&self.agent)),
+            client: who.and_then(|who| text(&who.client)).or_else(|| text(&self.client)),
             tool: self.target.as_ref().map(|target| [&target.server, "/", &target.tool].concat().into()),
             endpoint: text(&self.endpoint),
             decision: self.decision.as_ref().map(|decision| decision.outcome.as_str().into()),

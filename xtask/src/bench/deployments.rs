@@ -272,6 +272,12 @@ tools = ["bench/*"]
 [clients.default]
 toolsets = ["*"]
 
+# Every limit is looked at, as in production, and none is reached: one caller sends everything.
+[budgets.default]
+requests = {{ rate = "1000000/s", burst = 1000000, at_once = 100000, per_day = 4000000000 }}
+read = {{ rate = "1000000/s", burst = 1000000, at_once = 100000 }}
+tools."bench/*" = {{ rate = "1000000/s", burst = 1000000 }}
+
 [[grants]]
 user = "bench"
 toolset = "all"

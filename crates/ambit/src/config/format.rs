@@ -4,6 +4,7 @@
 use ambit_egress::Network;
 use ambit_model::{
     approval::Approver,
+    budget::Rate,
     constraints::ToolPattern,
     ids::{ClientId, InvalidId, ServerSlug, Subject, ToolName, UserKey},
     secret::SecretRef,
@@ -14,7 +15,7 @@ use ambit_policy::Policies;
 use ambit_store::StoreUrl;
 use url::{Host, Url};
 
-use super::{problem::shown, quantity};
+use super::{problem::shown, quantity, resolve::budgets};
 
 /// Checks a text against a format.
 ///
@@ -39,6 +40,14 @@ pub fn check(format: &str, text: &str) -> Result<(), String> {
         "ambit-approver" => Approver::parse(text)
             .map(drop)
             .map_err(|_| with_value("write `user NAME` of a local account, or `group NAME`".to_owned())),
+        // Behind any server: which one is said elsewhere.
+        "ambit-name-pattern" => Selector::try_from(format!("x/{text}"))
+            .map(drop)
+            .map_err(|_| with_value("write the name of a tool, `prefix*` or `*`".to_owned())),
+        "ambit-budget-holder" => budgets::check_holder(text).map_err(with_value),
+        "ambit-rate" => Rate::parse(text, None)
+            .map(drop)
+            .ok_or_else(|| with_value("write a whole number and a time, such as `20/s`, `600/m`, `100/h`".to_owned())),
         "ambit-toolset-or-star" if text == "*" => Ok(()),
         "ambit-toolset-or-star" => ServerSlug::parse(text)
             .map(drop)
@@ -241,6 +250,11 @@ mod tests {
             ("ambit-user", "okta:alice", "Okta:alice"),
             ("ambit-selector", "mux/*", "mux*"),
             ("ambit-approver", "group owners", "owners"),
+            ("ambit-name-pattern", "delete*", "mux/delete*"),
+            ("ambit-budget-holder", "default", "everybody"),
+            ("ambit-budget-holder", "user:okta:alice", "user:Okta:alice"),
+            ("ambit-budget-holder", "client:https://c.example/id", "clients:x"),
+            ("ambit-rate", "600/m", "600/d"),
             ("ambit-toolset-or-star", "*", "**"),
             ("ambit-tool-pattern", "*", "mux*"),
             ("ambit-tool-pattern", "mux/get-*", "/get"),

@@ -13,7 +13,9 @@ use ambit_model::Effect;
 
 mod approvals;
 mod break_glass;
+pub mod budgets;
 mod grants;
+pub mod labels;
 mod webhooks;
 
 pub use approvals::*;
@@ -86,6 +88,11 @@ pub struct File {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
     pub webhooks: BTreeMap<String, Webhook>,
+    /// How much each person may use, whatever clients they use; each agent, where no person stands behind it. `default` is everybody; `agent:ID`,
+    /// `user:USER`, `client:ID` and `group:NAME` have in place of it what they say, in this order.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"format": "ambit-budget-holder"}))]
+    pub budgets: BTreeMap<String, budgets::Budget>,
     /// What operators may do.
     #[serde(default)]
     pub operator: Operator,
@@ -189,6 +196,12 @@ pub struct Server {
     /// The largest listing of tools that is read from an MCP server, such as `8MiB`; at most `32MiB`.
     #[schemars(extend("format" = "ambit-size"))]
     pub max_listing: Option<String>,
+    /// What passes through its tools, by tool name, `prefix*` or `*`. Every line that covers a tool counts.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<labels::Label>>", extend("propertyNames" = {"format": "ambit-name-pattern"}))]
+    pub labels: BTreeMap<String, Vec<ambit_model::label::Label>>,
+    /// When its calls are not sent any more because it does not answer.
+    pub breaker: Option<budgets::Breaker>,
 }
 
 /// A downstream credential. Exactly one of `bearer`, `basic` and `header`; every value is a reference such as `env:NAME` or

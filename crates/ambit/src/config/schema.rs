@@ -8,7 +8,8 @@ use super::raw::File;
 
 /// The schema.
 pub fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with_transform(without_null as fn(&mut Schema));
+    let settings = SchemaSettings::draft2020_12();
+    let settings = settings.with_transform(without_null as fn(&mut Schema)).with_transform(bounded as fn(&mut Schema));
     let mut schema = settings.into_generator().into_root_schema_for::<File>();
     schema.insert("title".to_owned(), json!("ambit.toml"));
     schema.to_value()
@@ -51,6 +52,17 @@ fn without_null(schema: &mut Schema) {
         }
     }
     transform_subschemas(&mut (without_null as fn(&mut Schema)), schema);
+}
+
+/// The width of a number in this program is said as the bound it means.
+fn bounded(schema: &mut Schema) {
+    if let Some(members) = schema.as_object_mut()
+        && members.get("format") == Some(&json!("uint32"))
+    {
+        members.remove("format");
+        members.entry("maximum").or_insert(json!(u32::MAX));
+    }
+    transform_subschemas(&mut (bounded as fn(&mut Schema)), schema);
 }
 
 #[cfg(test)]

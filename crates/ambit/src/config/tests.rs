@@ -246,6 +246,48 @@ fn what_should_be_looked_at_is_a_warning() {
 }
 
 #[test]
+fn budgets_that_mean_nothing_are_told_and_others_complete_each_other() {
+    shown!(problems(&with_server(
+        r#"[servers.mux.breaker]
+failures = 0
+within = "soon"
+[budgets.default]
+requests = { rate = "600", burst = 5 }
+write = { burst = 5 }
+reads = {}
+tools = { "mux" = {}, "max/*" = { per_day = 1 } }
+[budgets.everybody]
+[budgets."user:alcie"]
+[budgets."agent:boot"]
+[accounts.alice]
+"#
+    )));
+    let resolved = load_text(&with_server(
+        r#"[servers.mux.breaker]
+rest = "30s"
+[budgets.default]
+requests = { rate = "600/m" }
+destructive = { per_day = 5 }
+tools = { "mux/*" = { at_once = 1 } }
+[budgets."user:alice"]
+requests = { per_day = 10 }
+[accounts.alice]
+"#,
+    ))
+    .unwrap();
+    let budgets = &resolved.deployment.budgets;
+    let requests = budgets.everybody.requests;
+    assert_eq!((requests.rate.unwrap().times.get(), requests.rate.unwrap().burst.get()), (600, 60));
+    assert_eq!(requests.at_once, ambit_model::budget::Budgets::default().everybody.requests.at_once);
+    let destructive = budgets.everybody.effects[&Effect::Destructive];
+    assert_eq!((destructive.per_day.unwrap().get(), destructive.rate.unwrap().times.get()), (5, 60));
+    assert_eq!(budgets.everybody.tools.len(), 1);
+    assert_eq!(budgets.users.len(), 1);
+    let breaker = resolved.deployment.servers.values().next().unwrap().limits.breaker;
+    assert_eq!((breaker.rest_ms, breaker.failures.get()), (30_000, 20));
+}
+
+#[test]
 fn every_issuer_says_how_people_are_known() {
     let issuer = |more: &str| format!("[issuers.idp]\nissuer = \"https://idp.example\"\nscopes = \"none\"\n{more}");
     // Whatever it is trusted with: groups, direct grants, or nothing yet.

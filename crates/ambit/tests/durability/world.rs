@@ -99,6 +99,11 @@ expires = 2099-01-01
 [clients.default]
 toolsets = ["*"]
 
+# One person sends more than anybody would.
+[budgets.default]
+requests = {{ rate = "1000000/s", burst = 1000000, at_once = 100000 }}
+write = {{ rate = "1000000/s", burst = 1000000, at_once = 100000, per_day = 4000000000 }}
+
 [operator]
 mint = true
 

@@ -13,7 +13,7 @@ fn series(metrics: &str) -> usize {
 
 #[tokio::test]
 async fn invented_names_of_tools_methods_and_endpoints_make_no_series() {
-    let (app, _api) = world::start().await;
+    let (app, _api) = world::with(Given::default(), world::AMPLE).await;
     let mut alice = world::person(&app, "alice", "c");
     alice.initialize().await.unwrap();
     let ask = async |n: usize| {

@@ -31,7 +31,7 @@ async fn called(caller: &Caller, era: Era, name: &str) -> (u16, HeaderMap, Strin
 
 #[tokio::test]
 async fn a_hidden_tool_and_ten_thousand_absent_ones_are_one_answer() {
-    let (app, api) = world::start().await;
+    let (app, api) = world::with(ambit_testkit::app::Given::default(), world::AMPLE).await;
     let mut alice = world::person(&app, "alice", "c");
     alice.initialize().await.unwrap();
     let hidden = "delete-thing";

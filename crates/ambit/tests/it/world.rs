@@ -171,6 +171,9 @@ allow = ["127.0.0.1"]
     )
 }
 
+/// For tests that ask more than anybody would: budgets that nobody uses up.
+pub const AMPLE: &str = "[budgets.default]\nrequests = { rate = \"1000000/s\", burst = 1000000, at_once = 100000 }\n";
+
 /// A gateway over a fresh API.
 pub async fn start() -> (TestApp, Api) {
     with(Given::default(), "").await

@@ -255,10 +255,17 @@ async fn an_answer_that_was_not_read_to_its_end_spoils_the_connection() {
 #[tokio::test]
 async fn requests_beyond_the_bound_wait_for_a_slot() {
     let peer = Peer::answering([&ok("a"), &ok("b")]);
-    let (client, target) = (client(), peer.target().with_max_in_flight(1));
+    let patience = Duration::from_millis(50);
+    let (client, target) = (client(), peer.target().with_max_in_flight(1, patience));
     let first = send(&client, &target, get("/1")).await.unwrap();
-    let error = client.send(&target.clone(), post("/2", "x"), in_ms(50)).await.unwrap_err();
-    assert!(matches!(error.sent, Sent::No(NotSent::Busy)), "{error}");
+    // The shorter of patience and deadline.
+    for (deadline, at_least) in [(in_ms(10), 10), (in_ms(60_000), 50)] {
+        let started = std::time::Instant::now();
+        let error = client.send(&target.clone(), post("/2", "x"), deadline).await.unwrap_err();
+        assert!(matches!(error.sent, Sent::No(NotSent::Busy)), "{error}");
+        let waited = started.elapsed().as_millis();
+        assert!((at_least - 5..10_000).contains(&waited), "{waited} ms");
+    }
     assert_eq!(first.into_body().read_bounded(9, in_ms(5_000)).await.unwrap(), "a");
     assert_eq!(text(&client, &target, "/3").await, "b");
     assert!(!peer.received()[0].contains("/2"));

@@ -76,15 +76,29 @@ pub(super) fn of(standing: &Standing, tool: &ToolId, deployment: &Deployment, no
     }
 }
 
+/// The guard of what strangers wrote and what is private.
+const FLOW: &str = "guard.flow";
+
+/// Why a call waits, where its tool alone does not say.
+fn why(rules: &[String]) -> &'static str {
+    if rules.iter().any(|rule| rule == FLOW) {
+        "in the last half hour this login read content that strangers wrote and data that is private, so what leaves now is \
+         looked at first: "
+    } else {
+        ""
+    }
+}
+
 fn waiting(approval: &Approval, approvers: &[String], retry_after_ms: Millis, page: &str) -> Told {
     let (Stage::Pending { until } | Stage::Approved { until, .. }) = &approval.stage else {
         return let_out(approval);
     };
     let wait = seconds(retry_after_ms);
     let sentence = format!(
-        "not executed yet: `{}` needs the approval of {} for exactly these arguments. {} can give it at {page} (request {}, open \
+        "not executed yet: {}`{}` needs the approval of {} for exactly these arguments. {} can give it at {page} (request {}, open \
          until {}). Nothing was changed. Call again with the same arguments, not before {wait} seconds: it runs once, as soon as \
          it is approved.",
+        why(&approval.told.rules),
         approval.tool.tool,
         people(approval.needed),
         names(approvers),

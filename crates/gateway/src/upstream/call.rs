@@ -50,6 +50,22 @@ pub(crate) enum Said {
     },
 }
 
+impl Performed {
+    /// Whether its server answered, be it with an error; `None` if nobody can say, because the call never left or what failed
+    /// is our own. A proxy that says that the server does not answer is no answer.
+    pub(crate) fn is_answered(&self) -> Option<bool> {
+        let failed = matches!(self.said, Said::Failed(_));
+        match (self.note.result, self.note.upstream_status) {
+            ("timeout" | "unreachable" | "broken_answer" | "broken", _) if failed => Some(false),
+            (_, Some(502..=504)) => Some(false),
+            ("remote" | "unusable" | "credential" | "unsupported" | "too-large" | "changed", _) | (_, Some(_)) => {
+                Some(true)
+            }
+            _ => (self.note.executed == Executed::Yes).then_some(true),
+        }
+    }
+}
+
 /// Lets a call out.
 pub(crate) async fn call(gateway: &Gateway, mut guarded: Guarded, recorded: Recorded) -> Performed {
     let started = Instant::now();

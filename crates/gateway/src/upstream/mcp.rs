@@ -44,6 +44,9 @@ pub use refresh::{NotFresh, Refresher, Settings};
 
 use one::Upstream;
 
+/// Most calls of one server at once; more wait for their turn.
+pub(crate) const MOST_IN_FLIGHT: usize = 1024;
+
 /// Every MCP server that was spoken to. Cheap to clone; clones share connections and sessions.
 #[derive(Clone)]
 pub struct McpUpstreams {
@@ -53,6 +56,8 @@ pub struct McpUpstreams {
 struct Shared {
     egress: Client,
     client: ClientInfo,
+    /// Most calls of one server at once.
+    places: usize,
     servers: Mutex<HashMap<ServerSlug, Arc<Upstream>>>,
     /// Servers whose address changed; their sessions are still to be ended.
     retired: Mutex<Vec<Arc<Upstream>>>,
@@ -61,8 +66,13 @@ struct Shared {
 impl McpUpstreams {
     /// Speaks through one egress client, under its rules.
     pub fn new(egress: Client) -> Self {
+        Self::with_places(egress, MOST_IN_FLIGHT)
+    }
+
+    fn with_places(egress: Client, places: usize) -> Self {
         let client = ClientInfo::new("ambit", env!("CARGO_PKG_VERSION"));
-        Self { shared: Arc::new(Shared { egress, client, servers: Mutex::default(), retired: Mutex::default() }) }
+        let (servers, retired) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { egress, client, places, servers, retired }) }
     }
 
     /// Ends the sessions of every server that `keep` does not name, and forgets it.
@@ -111,7 +121,8 @@ impl McpUpstreams {
         {
             return Ok(Arc::clone(known));
         }
-        let new = Arc::new(Upstream::new(&server.slug, url, &self.shared.egress, &self.shared.client)?);
+        let Shared { egress, client, places, .. } = self.shared.as_ref();
+        let new = Arc::new(Upstream::new(&server.slug, url, (egress, *places), client)?);
         if let Some(old) = servers.insert(server.slug.clone(), Arc::clone(&new)) {
             self.retired().push(old);
         }

@@ -16,6 +16,7 @@ use http_body_util::Full;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use super::PATIENCE;
 use crate::filter::without_secrets;
 
 /// How we name ourselves to APIs; some refuse whoever does not.
@@ -24,8 +25,8 @@ const AGENT: &str = concat!("ambit/", env!("CARGO_PKG_VERSION"));
 /// Most origins whose parsed form is kept.
 const MOST_ORIGINS: usize = 1_024;
 
-/// Most requests to one origin at once; more wait for their turn until their deadline.
-const MOST_IN_FLIGHT: usize = 256;
+/// Most requests to one origin at once; more wait for their turn.
+pub(super) const MOST_IN_FLIGHT: usize = 256;
 
 /// So much of the name of a coding is repeated.
 const MOST_NAME: usize = 20;
@@ -99,7 +100,7 @@ impl Rest {
         let origin = base.origin();
         // All calls to an origin share one target, and with it the places.
         self.targets.get_or_insert_with(origin, || {
-            Ok(Target::parse(origin, self.egress.rules())?.with_max_in_flight(MOST_IN_FLIGHT))
+            Ok(Target::parse(origin, self.egress.rules())?.with_max_in_flight(MOST_IN_FLIGHT, PATIENCE))
         })
     }
 }

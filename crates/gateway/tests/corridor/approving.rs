@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ambit_identity::approvals::{Ballot, VoteError, vote};
+use ambit_live::deployment::Deployment;
 use ambit_model::{
+    Effect,
     approval::{REQUEST_LIFE_MS, SETTLED_MS, Says, Stage, UNUSED_LIFE_MS, Via},
+    budget::{Limits, Rate},
     ids::{ApprovalId, GrantId, UserKey},
     revocation::Scope,
 };
@@ -107,6 +110,27 @@ async fn a_call_waits_for_people_and_then_runs_once() {
 }
 
 #[tokio::test]
+async fn an_approval_is_not_spent_on_a_call_that_cannot_be_sent_now() {
+    let once = Rate::parse("1/m", None);
+    let limits = Limits { rate: once, ..Limits::default() };
+    let change =
+        |deployment: &mut Deployment| deployment.budgets.everybody.effects = [(Effect::Destructive, limits)].into();
+    let (room, token) = revealed(Room::guarded_over(change).await).await;
+    for id in ["1", "2"] {
+        let waiting = id_of(&delete(&room, &token, id).await);
+        say(&room, &waiting, "bob", Says::Yes).await.unwrap();
+    }
+    assert!(!delete(&room, &token, "1").await.is_tool_error());
+    let over = delete(&room, &token, "2").await;
+    assert_eq!(told(&over)["status"], "over_budget", "{over:?}");
+    assert_eq!(deleted(&room), 1);
+    // Its yes is still there when there is something left.
+    room.clock.advance(60_000);
+    assert!(!delete(&room, &token, "2").await.is_tool_error());
+    assert_eq!(deleted(&room), 2);
+}
+
+#[tokio::test]
 async fn reads_and_writes_ask_nobody() {
     let (room, _) = guarded().await;
     assert!(!room.call(&room.alice(), "get-thing", json!({"id": "1"})).await.is_tool_error());
@@ -189,6 +213,8 @@ async fn an_approver_who_loses_the_role_between_yes_and_use_has_said_nothing() {
     let id = id_of(&delete(&room, &token, "1").await);
     say(&room, &id, "bob", Says::Yes).await.unwrap();
     room.approvers_become(&["carol"]).await;
+    // What was asked first and what is asked next are told apart by when.
+    room.clock.advance(1);
     let asked = id_of(&delete(&room, &token, "1").await);
     assert_ne!(asked, id);
     assert_eq!(deleted(&room), 0);

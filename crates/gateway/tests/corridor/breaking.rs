@@ -1,6 +1,6 @@
 //! Breaking the glass: a call waits for nobody, as long as it is broken, and for nothing else is anything different.
 
-use ambit_model::{break_glass::BreakGlass, revocation::Scope};
+use ambit_model::{break_glass::BreakGlass, ids::ServerSlug, label::Label, revocation::Scope, toolset::Selector};
 use serde_json::json;
 
 use crate::{
@@ -102,5 +102,28 @@ async fn a_request_that_waits_stays_one_and_its_no_says_nothing_about_broken_gla
     room.end_reveal("glass:1").await;
     let waiting = delete(&room, &token, "1").await;
     assert_eq!((&told(&waiting)["status"], &told(&waiting)["approval"]), (&json!("approval_pending"), &json!(id)));
+    assert_eq!(deleted(&room), 1);
+}
+
+#[tokio::test]
+async fn what_strangers_may_have_asked_for_waits_under_broken_glass_too() {
+    let room = Room::guarded_over(|deployment| {
+        let api = deployment.servers.get_mut(&ServerSlug::parse("api").unwrap()).unwrap();
+        api.labels = [
+            ("api/list-things", Label::PrivateData),
+            ("api/get-thing", Label::UntrustedContent),
+            ("api/delete-*", Label::PublicSink),
+        ]
+        .map(|(tools, label)| (Selector::try_from(tools.to_owned()).unwrap(), [label].into()))
+        .to_vec();
+    })
+    .await;
+    room.break_glass("glass:1", "alice", "c1", "destroys").await;
+    let token = room.token("alice", "c1", &["reads", "destroys"]);
+    assert!(!room.call(&token, "list-things", json!({})).await.is_tool_error());
+    assert!(!delete(&room, &token, "1").await.is_tool_error(), "one half alone holds nothing back");
+    assert!(!room.call(&token, "get-thing", json!({"id": "1"})).await.is_tool_error());
+    let held = delete(&room, &token, "2").await;
+    assert!(held.text().starts_with("not executed yet: in the last half hour"), "{}", held.text());
     assert_eq!(deleted(&room), 1);
 }

@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use serde_json::{Value, json};
 
 use crate::{
-    room::{PEER_TOOLS, Room, SECRET, modern},
+    room::{PEER_TOOLS, Room, SECRET, crowd, modern, patient, person},
     upstream::Act,
 };
 
@@ -170,12 +170,17 @@ async fn an_encoding_nobody_asked_for_is_an_error_that_says_so() {
 
 #[tokio::test]
 async fn so_many_requests_and_no_more_are_in_flight_to_one_api() {
-    let room = Room::new().await;
+    let room = Room::over(|deployment| {
+        crowd(deployment, 5);
+        patient(deployment);
+    })
+    .await;
     room.upstream.will(Act::Hang);
-    let token = room.alice();
-    let mut calls: FuturesUnordered<_> = (0..270).map(|_| room.call(&token, "list-things", json!({}))).collect();
-    // Until the first runs out of time nobody makes room for the others.
+    let tokens: Vec<_> = (0..5).map(|n| room.token(&person(n), "c1", &["reads"])).collect();
+    let mut calls: FuturesUnordered<_> =
+        (0..300).map(|n| room.call(&tokens[n % tokens.len()], "list-things", json!({}))).collect();
+    // Who finds no room is told so in seconds, not when the call would have run out of time.
     let first = calls.next().await.unwrap();
-    assert!(first.is_tool_error(), "{first:?}");
+    assert!(first.is_tool_error() && first.text().contains("too many requests to it are in flight"), "{first:?}");
     assert_eq!(room.upstream.seen().len(), 256);
 }

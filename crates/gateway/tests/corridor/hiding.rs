@@ -19,7 +19,7 @@ fn without_name(mut answer: Answer, name: &str) -> Answer {
 
 #[tokio::test]
 async fn a_hidden_tool_and_ten_thousand_absent_ones_are_one_answer() {
-    let room = Room::new().await;
+    let room = Room::over(|deployment| deployment.budgets.everybody.requests.rate = None).await;
     let alice = room.alice();
     let bob = room.token("bob", "c1", &["reads", "writes"]);
     let hidden = without_name(room.call(&alice, "delete-thing", json!({"id": "1"})).await, "delete-thing");

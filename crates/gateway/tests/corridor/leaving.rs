@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
-    room::{Room, call, legacy, post},
+    room::{Room, call, crowd, legacy, patient, person, post},
     upstream::Act,
 };
 
@@ -168,9 +168,13 @@ async fn what_waits_under_rules_that_are_no_more_does_not_go_out() {
 /// A write that waits for a place at its API is judged again when its turn comes: what does not hold any more does not leave.
 async fn is_withdrawn_by(change: impl AsyncFnOnce(&Room)) {
     const PLACES: usize = 256;
-    let room = Room::with_patience(Duration::from_mins(1)).await;
+    let room = Room::over(|deployment| {
+        crowd(deployment, 4);
+        patient(deployment);
+    })
+    .await;
     room.upstream.will(Act::Held(r#"{"ok":true}"#.into()));
-    let readers = [room.alice(), room.token("bob", "c1", &["reads"])];
+    let readers: Vec<_> = (0..4).map(|number| room.token(&person(number), "c1", &["reads"])).collect();
     let reads: Vec<_> = (0..PLACES)
         .map(|number| send(&room, call(&readers[number % readers.len()], "list-things", &json!({}))))
         .collect();

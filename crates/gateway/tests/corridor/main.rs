@@ -5,6 +5,7 @@
 mod room;
 mod upstream;
 
+mod affording;
 mod allowing;
 mod approving;
 mod breaking;
@@ -12,6 +13,7 @@ mod crashing;
 mod echoing;
 mod entering;
 mod failing;
+mod flowing;
 mod hiding;
 mod leaving;
 mod legacy;

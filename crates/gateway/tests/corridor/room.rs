@@ -91,6 +91,16 @@ pub struct Room {
     home: PathBuf,
     /// Gone with it, unless somebody gave it a home.
     _directory: Option<tempfile::TempDir>,
+    _watch: Watch,
+}
+
+/// Asks the store whether it is there, as long as the room is.
+struct Watch(tokio::task::JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A node that is somebody else's process, or was.
@@ -173,7 +183,22 @@ impl Room {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        Self::built(settings, Credentials::default(), Base::default()).await
+        Self::over_with(settings, |_| ()).await
+    }
+
+    /// One over another deployment than the usual.
+    pub async fn over(change: impl FnOnce(&mut Deployment)) -> Self {
+        Self::over_with(Settings::default(), change).await
+    }
+
+    pub async fn over_with(settings: Settings, change: impl FnOnce(&mut Deployment)) -> Self {
+        Self::built(settings, Credentials::default(), Base::default(), change).await
+    }
+
+    /// One where what destroys needs an approval, over another deployment than the usual.
+    pub async fn guarded_over(change: impl FnOnce(&mut Deployment)) -> Self {
+        let base = Base { guarded: true, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base, change).await
     }
 
     /// One where bob and carol approve what destroys, one of them each time.
@@ -183,26 +208,26 @@ impl Room {
 
     pub async fn guarded_on(store: Option<StoreUrl>) -> Self {
         let base = Base { guarded: true, store, ..Base::default() };
-        Self::built(Settings::default(), Credentials::default(), base).await
+        Self::built(Settings::default(), Credentials::default(), base, |_| ()).await
     }
 
     /// One where bob and carol both have to say yes.
     pub async fn guarded_by_two() -> Self {
         let base = Base { guarded: true, needed: 2, ..Base::default() };
-        Self::built(Settings::default(), Credentials::default(), base).await
+        Self::built(Settings::default(), Credentials::default(), base, |_| ()).await
     }
 
     /// A guarded one over what another process left, or will leave.
     pub async fn at(node: Node<'_>) -> Self {
         let Node { home, api, files, patience } = node;
         let base = Base { guarded: true, home: Some(home), api: Some(api), files, patience, ..Base::default() };
-        Self::built(Settings::default(), Credentials::default(), base).await
+        Self::built(Settings::default(), Credentials::default(), base, |_| ()).await
     }
 
     /// Another process on the same store, with the same keys, clock and API.
     pub async fn beside(&self, store: StoreUrl) -> Self {
         let base = Base { guarded: true, store: Some(store), beside: Some(self), ..Base::default() };
-        Self::built(Settings::default(), Credentials::default(), base).await
+        Self::built(Settings::default(), Credentials::default(), base, |_| ()).await
     }
 
     /// One whose MCP server is spoken to with the secret, too.
@@ -212,16 +237,15 @@ impl Room {
             scheme: Scheme::Bearer(SecretRef::Env("API_TOKEN".into())),
         };
         let at_peer = Credentials { default: Some(credential), by_effect: BTreeMap::new() };
-        Self::built(Settings::default(), at_peer, Base::default()).await
+        Self::built(Settings::default(), at_peer, Base::default(), |_| ()).await
     }
 
-    /// One that waits so long for its API.
-    pub async fn with_patience(patience: Duration) -> Self {
-        let base = Base { patience, ..Base::default() };
-        Self::built(Settings::default(), Credentials::default(), base).await
-    }
-
-    async fn built(settings: Settings, at_peer: Credentials, base: Base<'_>) -> Self {
+    async fn built(
+        settings: Settings,
+        at_peer: Credentials,
+        base: Base<'_>,
+        change: impl FnOnce(&mut Deployment),
+    ) -> Self {
         let upstream = Upstream::start().await;
         let directory = base.home.is_none().then(|| tempfile::tempdir().unwrap());
         let home = base.home.map_or_else(|| directory.as_ref().unwrap().path().to_owned(), Path::to_owned);
@@ -238,6 +262,12 @@ impl Room {
         if base.guarded {
             deployment.servers.get_mut("api").unwrap().approvals = approved_by(&["bob", "carol"], base.needed);
         }
+        if base.guarded {
+            // Fifty at once are to meet each other, not their budget.
+            let destructive = deployment.budgets.everybody.effects.get_mut(&Effect::Destructive).unwrap();
+            destructive.at_once = None;
+        }
+        change(&mut deployment);
         let egress = Client::new(&ambit_egress::Settings {
             rules: EgressRules::new(vec!["127.0.0.1".parse().unwrap()]),
             roots: Roots::native(),
@@ -288,7 +318,10 @@ impl Room {
         let gateway = Gateway::new(parts);
         let doors = ambit_gateway::doors::Settings { public_url: "https://gw.example".into(), ..Default::default() };
         let router = gateway.router().layer(gateway.doors(&doors).unwrap());
-        Self { gateway, live, upstream, peer, clock, signing, router, home, _directory: directory }
+        // As every process does: without it the store is not heard of, and after three seconds nothing is written.
+        let store = live.store().clone();
+        let watch = Watch(tokio::spawn(async move { store.watch(std::future::pending()).await }));
+        Self { gateway, live, upstream, peer, clock, signing, router, home, _directory: directory, _watch: watch }
     }
 
     /// A token of a local account at a client, for some toolsets, at the default endpoint.
@@ -637,6 +670,7 @@ fn server() -> Server {
             )]
             .into(),
         },
+        labels: Vec::new(),
         limits: CallLimits { timeout: PATIENCE, max_reply_bytes: 64 * 1024, ..CallLimits::default() },
     }
 }
@@ -700,6 +734,27 @@ fn grant(id: &str, user: &str, toolset: &str) -> Grant {
     }
 }
 
+/// Its servers are waited for longer than any test takes.
+pub fn patient(deployment: &mut Deployment) {
+    for server in deployment.servers.values_mut() {
+        server.limits.timeout = Duration::from_mins(1);
+    }
+}
+
+/// The name of one of a crowd.
+pub fn person(number: usize) -> String {
+    format!("person-{number}")
+}
+
+/// Adds people who may read.
+pub fn crowd(deployment: &mut Deployment, many: usize) {
+    for name in (0..many).map(person) {
+        let account = Account { display_name: name.clone(), groups: BTreeSet::new(), email: None };
+        deployment.accounts.insert(Subject::parse(&name).unwrap(), account);
+        deployment.grants.push(grant(&name, &name, "reads"));
+    }
+}
+
 /// Alice holds reads and writes, bob only reads; nobody holds what destroys, until it is revealed.
 fn deployment(peer_url: &str) -> Deployment {
     let account = |name: &str| {
@@ -743,6 +798,7 @@ fn deployment(peer_url: &str) -> Deployment {
             people: [UserKey::local("alice").unwrap()].into(),
             toolsets: [ToolsetSlug::parse("destroys").unwrap()].into(),
         },
+        budgets: ambit_model::budget::Budgets::default(),
         operator_may_mint: true,
         digest: Digest::of(b"tests"),
     }

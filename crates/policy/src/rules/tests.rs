@@ -28,6 +28,7 @@ fn the_platform_rules_stand_and_carry_their_ids() {
         id::NEEDS_REVEAL,
         id::OPERATOR_DESTRUCTIVE,
         id::TOKEN_SCOPE,
+        id::FLOW,
         id::NEEDS_APPROVAL,
     ];
     expected.sort_unstable();

@@ -8,6 +8,7 @@ use crate::{Store, StoreUrl, testing};
 
 mod approvals;
 mod broken_glass;
+mod budgets;
 mod concurrency;
 mod entitlement;
 mod fleet;
@@ -62,6 +63,7 @@ async fn run_all(fresh: impl Fn() -> StoreUrl) {
         schema::CASES,
         trail::CASES,
         concurrency::CASES,
+        budgets::CASES,
     ]
     .concat()
     {

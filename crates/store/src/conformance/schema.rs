@@ -20,6 +20,8 @@ async fn empty(store: &Store) {
         "approvals",
         "grant_records",
         "rule_sets",
+        "day_counts",
+        "touched",
         "trail_keys",
         "trail_bundles",
         "definitions",
@@ -107,16 +109,8 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone(place: Place) {
 
 async fn an_older_database_is_brought_up_to_date(place: Place) {
     let mut tx = place.store.begin().await.unwrap();
-    for table in [
-        "broken_glass",
-        "rule_sets",
-        "approval_turns",
-        "approval_votes",
-        "approvals",
-        "grant_records",
-        "trail_keys",
-        "trail_bundles",
-    ] {
+    let newer = ["touched", "day_counts", "broken_glass", "rule_sets", "approval_turns", "approval_votes", "approvals"];
+    for table in newer.into_iter().chain(["grant_records", "trail_keys", "trail_bundles"]) {
         tx.execute_script(format!("drop table {table};")).await.unwrap();
     }
     tx.execute("delete from schema_version where version >= 5", &[]).await.unwrap();

@@ -175,7 +175,9 @@ fn in_words(record: &Value) -> String {
         "act" => vec![text("/by").into(), text("/act").into(), text("/subject").into(), text("/reason").into()],
         "rollup" => {
             let count = event.get("count").and_then(Value::as_u64).unwrap_or_default();
-            let of = [text("/source"), text("/endpoint"), text("/subject"), text("/reason")];
+            let caller = [text("/subject"), text("/agent"), text("/client")];
+            let [subject, agent, client] = caller;
+            let of = [text("/source"), text("/endpoint"), subject, agent, client, text("/reason")];
             [format!("{count} refused")].into_iter().chain(of.map(ToOwned::to_owned)).collect()
         }
         _ => vec![

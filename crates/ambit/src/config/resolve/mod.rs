@@ -25,6 +25,7 @@ use super::{
 mod approvals;
 mod authorities;
 mod break_glass;
+pub(super) mod budgets;
 mod endpoints;
 mod entitlement;
 pub(crate) mod grants;
@@ -72,6 +73,7 @@ impl Resolving<'_> {
             roles: self.roles(),
             policies,
             break_glass: self.break_glass(),
+            budgets: self.budgets(),
             operator_may_mint: raw.operator.mint,
             public_url,
             digest,

@@ -1,14 +1,16 @@
 //! Servers: governance, upstream, credentials, overrides and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambit_egress::{EgressRules, Target};
 use ambit_model::{
     Effect,
     ids::{CredentialId, ServerSlug, ToolName},
+    label::Label,
     server::{
         CallLimits, Credential, Credentials, DocumentSource, EffectOverride, Governance, Scheme, Server, Upstream,
     },
+    toolset::Selector,
 };
 
 use super::Resolving;
@@ -39,6 +41,7 @@ impl Resolving<'_> {
         let credentials = self.credentials(place, slug, raw);
         let overrides = self.overrides(place, &raw.effects);
         let approvals = self.server_approvals(place, raw);
+        let labels = self.labels(place, slug, &raw.labels);
         let limits = self.limits(place, raw);
         let expires = place.key("expires");
         let expires_at = self.instant(&expires, &raw.expires)?;
@@ -63,6 +66,7 @@ impl Resolving<'_> {
             credentials,
             overrides,
             approvals,
+            labels,
             limits,
         })
     }
@@ -165,6 +169,20 @@ impl Resolving<'_> {
             .collect()
     }
 
+    fn labels(
+        &mut self,
+        place: &Place,
+        server: &ServerSlug,
+        raw: &BTreeMap<String, Vec<Label>>,
+    ) -> Vec<(Selector, BTreeSet<Label>)> {
+        let place = place.key("labels");
+        let lines = raw.iter().filter_map(|(pattern, labels)| {
+            let pattern = self.leaf(&place.key(pattern), Selector::try_from(format!("{server}/{pattern}")))?;
+            Some((pattern, labels.iter().copied().collect()))
+        });
+        lines.collect()
+    }
+
     fn limits(&mut self, place: &Place, raw: &raw::Server) -> CallLimits {
         let usual = CallLimits::default();
         let timeout = raw.timeout.as_deref().map_or(Some(usual.timeout), |text| {
@@ -178,6 +196,7 @@ impl Resolving<'_> {
             max_reply_bytes: max_reply_bytes.unwrap_or(usual.max_reply_bytes),
             max_tools: raw.max_tools.and_then(|most| usize::try_from(most).ok()).unwrap_or(usual.max_tools),
             max_listing_bytes: self.largest_listing(place, raw).unwrap_or(usual.max_listing_bytes),
+            breaker: self.breaker(place, raw.breaker.as_ref()),
         }
     }
 

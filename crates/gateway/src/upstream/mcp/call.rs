@@ -26,7 +26,7 @@ use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::UpstreamFailure;
 use super::list::list_over;
-use super::one::{Presented, Upstream, presented};
+use super::one::{Lane, Presented, Upstream, presented};
 
 /// A call that was judged, guarded and recorded.
 #[derive(Clone, Copy)]
@@ -142,6 +142,7 @@ async fn attempt(
         deadline: call.deadline,
         max_bytes: call.max_bytes,
         progress: call.progress,
+        lane: Lane::Calls,
         stands: call.stands,
     };
     let id = upstream.next_id();
@@ -199,7 +200,7 @@ async fn attempt(
 /// Whether a ping over the same session is refused in the very same way: then the refusal was of the
 /// session, and what was asked was not looked at.
 async fn refuses_even_a_ping(exchange: &Exchange<'_>, status: StatusCode, error: Option<&RemoteError>) -> bool {
-    let exchange = Exchange { progress: None, ..*exchange };
+    let exchange = Exchange { progress: None, lane: Lane::Upkeep, ..*exchange };
     let id = exchange.upstream.next_id();
     let session = exchange.connection.session();
     let target = headers::Target { method: "ping", name: None, mirrored: None, session };

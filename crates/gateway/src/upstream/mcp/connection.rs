@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Exchange, Told};
 use super::failure::UpstreamFailure;
-use super::one::{KnownEra, Presented, Upstream};
+use super::one::{KnownEra, Lane, Presented, Upstream};
 
 /// Most bytes of the answer to `server/discover` or `initialize`.
 const MOST_BYTES: usize = 1024 * 1024;
@@ -228,6 +228,7 @@ impl Upstream {
             deadline,
             max_bytes: MOST_BYTES,
             progress: None,
+            lane: Lane::Upkeep,
             stands: &|| true,
         }
     }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::call::OnProgress;
 use super::connection::Connection;
 use super::failure::{FailureKind, UpstreamFailure};
-use super::one::{Presented, Upstream};
+use super::one::{Lane, Presented, Upstream};
 
 /// Most bytes of an answer that is an error or an acknowledgement.
 const MOST_ERROR_BYTES: usize = 64 * 1024;
@@ -65,6 +65,8 @@ pub(super) struct Exchange<'e> {
     pub max_bytes: usize,
     /// Who is told how far the request has come; its token is its id.
     pub progress: Option<&'e dyn OnProgress>,
+    /// Whose places it takes.
+    pub lane: Lane,
     /// Asked right before the request leaves.
     pub stands: Stands<'e>,
 }
@@ -168,7 +170,8 @@ impl Exchange<'_> {
             // A modern server must not ask.
             return;
         }
-        let soon = Exchange { deadline: self.deadline.min(Instant::now() + Duration::from_secs(5)), ..*self };
+        let deadline = self.deadline.min(Instant::now() + Duration::from_secs(5));
+        let soon = Exchange { deadline, lane: Lane::Upkeep, ..*self };
         if let Err(failure) = soon.tell("", request::answer_server(id, method)).await {
             tracing::debug!(server = %self.upstream.slug, method, %failure, "the answer to a question was not taken");
         }
@@ -190,11 +193,11 @@ impl Exchange<'_> {
     async fn send(&self, method: Method, headers: HeaderMap, body: Vec<u8>) -> Result<Response<Body>, UpstreamFailure> {
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = method;
-        *request.uri_mut() = self.upstream.target.path_and_query().clone().into();
+        let target = self.upstream.target(self.lane);
+        *request.uri_mut() = target.path_and_query().clone().into();
         *request.headers_mut() = headers;
-        let egress = &self.upstream.egress;
         let once = (Again::Never, self.stands);
-        let sent = egress.send_while(&self.upstream.target, request, self.deadline, once).await;
+        let sent = self.upstream.egress.send_while(target, request, self.deadline, once).await;
         sent.map_err(|error| {
             let failure = UpstreamFailure::sending(&self.upstream.slug, &error);
             if matches!(failure.kind(), FailureKind::Unreachable | FailureKind::Broken) {

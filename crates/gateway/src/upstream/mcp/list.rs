@@ -24,7 +24,7 @@ use super::McpUpstreams;
 use super::connection::{Connection, Took};
 use super::exchange::{Exchange, Told};
 use super::failure::{UpstreamFailure, repeats};
-use super::one::{Presented, Upstream, presented};
+use super::one::{Lane, Presented, Upstream, presented};
 
 /// Most pages of one list.
 const MOST_PAGES: usize = 1_000;
@@ -164,7 +164,16 @@ async fn pages_over(
     deadline: Instant,
 ) -> Result<Pages, Stopped> {
     let max_bytes = limits.max_listing_bytes;
-    let exchange = Exchange { upstream, connection, presented, deadline, max_bytes, progress: None, stands: &|| true };
+    let exchange = Exchange {
+        upstream,
+        connection,
+        presented,
+        deadline,
+        max_bytes,
+        progress: None,
+        lane: Lane::Upkeep,
+        stands: &|| true,
+    };
     let mut results = Vec::new();
     let mut cursors = HashSet::new();
     let mut cursor: Option<String> = None;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::McpUpstreams;
 use super::exchange::{Exchange, LIST_CHANGED};
 use super::failure::UpstreamFailure;
-use super::one::presented;
+use super::one::{Lane, presented};
 
 /// Longest until the stream opens.
 const OPENING: Duration = Duration::from_secs(15);
@@ -59,6 +59,7 @@ impl McpUpstreams {
             deadline: began + OPENING,
             max_bytes: MOST_EVENT_BYTES,
             progress: None,
+            lane: Lane::Upkeep,
             stands: &|| true,
         };
         let (method, body) = if connection.is_modern() {

@@ -13,11 +13,12 @@ use ambit_model::server::{Server, Upstream as Address};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::{Notify, OnceCell};
 
+use super::super::PATIENCE;
 use super::connection::Connection;
 use super::failure::UpstreamFailure;
 
-/// Most requests to one server at once; more wait for their turn until their deadline.
-const MOST_IN_FLIGHT: usize = 1024;
+/// Places for all that is no call: without its listing being read and its sessions being opened no call would go through.
+const FOR_UPKEEP: usize = 16;
 
 /// Most credentials a server's connections are kept for. There are three effects, and old values
 /// after a rotation.
@@ -34,7 +35,8 @@ pub(super) struct Upstream {
     pub(super) slug: ServerSlug,
     pub(super) egress: Client,
     pub(super) client: ClientInfo,
-    pub(super) target: Target,
+    target: Target,
+    upkeep: Target,
     url: String,
     ids: AtomicU64,
     era: AtomicU8,
@@ -55,6 +57,15 @@ pub(super) enum KnownEra {
     Legacy = 2,
 }
 
+/// Whose places a request takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A caller's call.
+    Calls,
+    /// Our own: handshake, listing, listening, answers to what the server asks.
+    Upkeep,
+}
+
 /// The address of an MCP server.
 pub(super) fn url_of(server: &Server) -> Result<&str, UpstreamFailure> {
     match &server.upstream {
@@ -72,17 +83,18 @@ impl Upstream {
     pub(super) fn new(
         slug: &ServerSlug,
         url: &str,
-        egress: &Client,
+        (egress, places): (&Client, usize),
         client: &ClientInfo,
     ) -> Result<Self, UpstreamFailure> {
-        let target = Target::parse(url, egress.rules())
-            .map_err(|error| UpstreamFailure::address(slug, &error))?
-            .with_max_in_flight(MOST_IN_FLIGHT);
+        let parsed = Target::parse(url, egress.rules()).map_err(|error| UpstreamFailure::address(slug, &error))?;
+        let upkeep = parsed.clone().with_max_in_flight(FOR_UPKEEP, PATIENCE);
+        let target = parsed.with_max_in_flight(places, PATIENCE);
         Ok(Self {
             slug: slug.clone(),
             egress: egress.clone(),
             client: client.clone(),
             target,
+            upkeep,
             url: url.to_owned(),
             ids: AtomicU64::new(1),
             era: AtomicU8::new(KnownEra::Unknown as u8),
@@ -91,6 +103,14 @@ impl Upstream {
             heard: AtomicU64::new(0),
             changed: Notify::new(),
         })
+    }
+
+    /// Where a request of this kind is sent.
+    pub(super) fn target(&self, lane: Lane) -> &Target {
+        match lane {
+            Lane::Calls => &self.target,
+            Lane::Upkeep => &self.upkeep,
+        }
     }
 
     pub(super) fn url(&self) -> &str {

@@ -214,6 +214,7 @@ pub(crate) fn server(url: &str) -> Server {
         credentials: Credentials::default(),
         overrides: std::collections::BTreeMap::new(),
         approvals: ambit_model::server::ServerApprovals::default(),
+        labels: Vec::new(),
         limits: CallLimits::default(),
     }
 }

@@ -331,6 +331,7 @@ fn server() -> Server {
         ]
         .into(),
         approvals: ambit_model::server::ServerApprovals::default(),
+        labels: Vec::new(),
         limits: CallLimits::default(),
     }
 }

@@ -52,6 +52,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
+        budgets: ambit_model::budget::Budgets::default(),
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }

@@ -20,6 +20,32 @@ async fn results_cross_the_eras_with_their_bytes_intact() {
     }
 }
 
+/// Without its listing being read no call goes out, so calls that hang must not keep it from being read.
+#[tokio::test]
+async fn calls_that_hold_every_place_leave_room_for_the_listing() {
+    for kind in [Kind::Modern, Kind::Legacy] {
+        let mut scene = Scene::of(kind).await;
+        scene.upstreams = McpUpstreams::with_places(upstreams().shared.egress.clone(), 1);
+        scene.call().await.unwrap();
+        scene.fake.instead(|heard| (heard.method() == "tools/call").then_some(Reply::Hang));
+        let before = scene.fake.heard().len();
+        let listing = async {
+            while scene.fake.heard().len() == before {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            scene.upstreams.list(&scene.server, None, in_ms(1_000)).await.unwrap().tools.len()
+        };
+        tokio::select! {
+            listed = listing => assert_eq!(listed, 1),
+            ended = scene.call() => panic!("it hangs: {:?}", ended.err()),
+        }
+        // Another call is told that there is no place, in seconds.
+        let (first, second) = tokio::join!(scene.call(), scene.call());
+        let kinds = [first, second].map(|ended| ended.err().map(|failure| failure.kind()));
+        assert!(kinds.contains(&Some(FailureKind::Busy)), "{kinds:?}");
+    }
+}
+
 #[tokio::test]
 async fn arguments_go_out_sorted_and_mirrored() {
     let schema = json!({"type": "object", "properties": {
