@@ -82,7 +82,7 @@ pub fn send(address: &str, request: &str) -> Result<Answer> {
         if count == 0 {
             bail!("`{address}` closed the connection inside its answer: {}", String::from_utf8_lossy(&read));
         }
-        read.extend(piece.iter().take(count));
+        read.extend_from_slice(piece.get(..count).unwrap_or_default());
     }
 }
 

@@ -93,11 +93,19 @@ fn judged() -> Result<()> {
     Ok(())
 }
 
+/// What all but one in a hundred take less than: the median of five rounds, because one interruption of the process spoils a
+/// round.
 fn p99(tools: &[ToolIndex], mut ask: impl FnMut(ToolIndex)) -> f64 {
+    let mut rounds: Vec<f64> = (0..5).map(|_| p99_of_a_round(tools, &mut ask)).collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds.get(rounds.len() / 2).copied().unwrap_or_default()
+}
+
+fn p99_of_a_round(tools: &[ToolIndex], ask: &mut impl FnMut(ToolIndex)) -> f64 {
     let mut times: Vec<f64> = tools
         .iter()
         .cycle()
-        .take(40_000)
+        .take(10_000)
         .map(|tool| {
             let started = Instant::now();
             ask(*tool);
