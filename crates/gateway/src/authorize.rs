@@ -42,9 +42,15 @@ pub(crate) enum Denied {
 pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) -> Result<Permit, Denied> {
     let snapshot = target.snapshot();
     let (verdict, outcome) = judge(snapshot, caller, (target.endpoint(), target.judged()), now);
-    let Some(entry) = snapshot.catalogue.entry(target.position()).filter(|_| target.is_there()) else {
-        return Err(Denied::Hidden(Judged::Absent { asked: target.asked().to_owned() }));
+    let entry = snapshot.catalogue.entry(target.position());
+    let hidden = |judged| {
+        let (asked, is_there) = (target.asked().to_owned(), target.is_there());
+        Denied::Hidden(Judged::Hidden { asked, is_there, judged })
     };
+    let Some(entry) = entry else { return Err(hidden(None)) };
+    if !target.is_there() {
+        return Err(hidden(Some((Arc::clone(&entry.tool), verdict))));
+    }
     if verdict.evaluation_error {
         tracing::error!(tool = %entry.tool.id(), policies = ?verdict.policies, "a rule could not be evaluated: denied");
     }
@@ -58,7 +64,7 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) 
             number: target.judged(),
             verdict,
         }),
-        Outcome::Hidden => Err(Denied::Hidden(judged(verdict))),
+        Outcome::Hidden => Err(hidden(Some((Arc::clone(&entry.tool), verdict)))),
         Outcome::NeedsScope => Err(Denied::NeedsScope(judged(Arc::clone(&verdict)), verdict)),
         // The standing half never asks for an approval; should it, nothing runs without one.
         Outcome::NeedsApproval | Outcome::Refused => Err(Denied::Refused(judged(verdict))),

@@ -123,10 +123,14 @@ struct Draft {
 
 /// What was asked for, and what was decided about it.
 pub(crate) enum Judged {
-    /// No such tool.
-    Absent {
+    /// A tool that is hidden, or none: one variant and one way into the trail, so that neither costs more than the other.
+    Hidden {
         /// The name, as asked.
         asked: String,
+        /// Whether it means a tool.
+        is_there: bool,
+        /// The tool, or the one that was judged in its stead, and the standing decision. Nothing where there is no tool at all.
+        judged: Option<(Arc<PublishedTool>, Arc<Verdict>)>,
     },
     /// A tool, and whether a revocation hides it whatever the verdict.
     Tool {
@@ -172,7 +176,8 @@ impl Opened {
 
     /// Notes what was asked for and decided.
     pub(crate) fn judged(&mut self, judged: Judged) {
-        if let Judged::Tool { verdict, .. } = &judged
+        if let Judged::Tool { verdict, .. } | Judged::Hidden { is_there: true, judged: Some((_, verdict)), .. } =
+            &judged
             && verdict.evaluation_error
         {
             self.gateway.shared.metrics.rules_broke(&verdict.policies);
@@ -389,12 +394,25 @@ impl Draft {
         at: Millis,
     ) -> Event<'a> {
         let judged = self.judged.as_ref().filter(|_| !with_intent);
-        let (target, decision, asked) = match judged {
+        let (target, decision, asked, filler) = match judged {
             Some(Judged::Tool { tool, verdict, outcome }) => {
-                (Some(target(tool)), Some(self.decided(verdict, *outcome)), None)
+                (Some(target(tool)), Some(self.decided(verdict, *outcome)), None, None)
             }
-            Some(Judged::Absent { asked }) => (None, None, Some(keys.argument_digest(asked.as_bytes()))),
-            None => (None, None, None),
+            Some(Judged::Hidden { asked, is_there, judged }) => {
+                let asked = Some(keys.argument_digest(asked.as_bytes()));
+                match judged {
+                    Some((tool, verdict)) if *is_there => {
+                        (Some(target(tool)), Some(self.decided(verdict, Outcome::Hidden)), asked, None)
+                    }
+                    Some((tool, verdict)) => {
+                        let decided = self.decided(verdict, Outcome::Hidden);
+                        let of_none = Decided { policies: [].as_slice().into(), failed: false, ..decided };
+                        (None, Some(of_none), asked, Some(filler(tool, verdict)))
+                    }
+                    None => (None, None, asked, None),
+                }
+            }
+            None => (None, None, None, None),
         };
         Event::Outcome(OutcomeEvent {
             v: VERSION,
@@ -406,6 +424,7 @@ impl Draft {
             who: (!with_intent).then(|| self.caller.who()),
             target,
             asked,
+            filler,
             decision,
             executed: note.executed,
             result: note.result,
@@ -443,7 +462,10 @@ impl Draft {
     fn keys(&self) -> IndexKeys {
         let (tool, decision) = match &self.judged {
             Some(Judged::Tool { tool, outcome, .. }) => (Some(Arc::clone(tool.name())), Some(word(*outcome))),
-            Some(Judged::Absent { .. }) => (None, Some(word(Outcome::Hidden))),
+            Some(Judged::Hidden { is_there, judged, .. }) => {
+                let tool = judged.as_ref().filter(|_| *is_there).map(|(tool, _)| Arc::clone(tool.name()));
+                (tool, Some(word(Outcome::Hidden)))
+            }
             None => (None, None),
         };
         let endpoint = self.place.view().map(|view| Arc::clone(&view.slug));
@@ -462,6 +484,22 @@ fn word(outcome: Outcome) -> Arc<str> {
 fn target(tool: &PublishedTool) -> Target<'_> {
     let id = tool.id();
     Target { server: id.server.as_str(), tool: id.tool.as_str(), definition: tool.digest, effect: tool.effect.effect }
+}
+
+/// As long as what the record of this tool says and that of an absent one does not.
+fn filler(tool: &PublishedTool, verdict: &Verdict) -> &'static str {
+    /// Longest.
+    static FILLER: &str = match std::str::from_utf8(&[b'-'; 1024]) {
+        Ok(filler) => filler,
+        Err(_) => "",
+    };
+    const DIGEST: usize = "sha256:".len() + 64;
+    const AROUND: usize =
+        r#""target":{"server":"","tool":"","definition":"","effect":""}"#.len() + DIGEST - r#""filler":"""#.len();
+    let id = tool.id();
+    let target = AROUND + id.server.as_str().len() + id.tool.as_str().len() + tool.effect.effect.as_str().len();
+    let policies: usize = verdict.policies.iter().map(|policy| policy.len() + r#""","#.len()).sum();
+    FILLER.get(..target + policies.saturating_sub(1)).unwrap_or(FILLER)
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

@@ -234,9 +234,14 @@ pub struct OutcomeEvent<'a> {
     /// The tool, unless an intent already says it; absent for one that does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target<'a>>,
-    /// Keyed digest of the name that was asked for when there is no such tool: what callers type may be anything.
+    /// Keyed digest of the name that was asked for when it means nothing to this caller, whether there is such a tool or not:
+    /// what callers type may be anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Digest>,
+    /// Says nothing. It stands where the record of a hidden tool has its `target`, so that a name that no tool has leaves a
+    /// record as long, which takes as long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler: Option<&'a str>,
     /// The decision, unless an intent already says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decided<'a>>,

@@ -337,6 +337,7 @@ fn closing(intent: &Peek, at: Millis) -> Record {
         who: None,
         target: None,
         asked: None,
+        filler: None,
         decision: None,
         executed: Executed::Unknown,
         result: UNKNOWN_RESULT,

@@ -184,6 +184,7 @@ impl OutcomeEvent<'_> {
         if let Some(asked) = self.asked {
             object.digest("asked", asked);
         }
+        object.text_if("filler", self.filler);
         if let Some(decision) = &self.decision {
             object.decision(decision);
         }
@@ -279,7 +280,7 @@ mod tests {
             };
             let event = Event::Outcome(OutcomeEvent {
                 v: 1, request: RequestId(request), at, endpoint, protocol: Some(protocol), method: Some(method), who,
-                target: with_target.then_some(target), asked,
+                target: with_target.then_some(target), asked, filler: asked.map(|_| "---"),
                 decision: with_decision.then_some(decision), executed, result, code, upstream_status,
                 bytes_in, bytes_out, micros, upstream_micros,
                 approval: (bytes_in % 2 == 0).then_some(result.as_str()),

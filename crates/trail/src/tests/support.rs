@@ -117,6 +117,7 @@ impl Call {
             who: None,
             target: None,
             asked: None,
+            filler: None,
             decision: None,
             executed: Executed::Yes,
             result: "ok",
