@@ -48,7 +48,7 @@ pub const TYP: &str = "at+jwt";
 pub const BASELINE_SCOPE: &str = "mcp";
 
 /// What stands before the account name of an operator.
-pub const OPERATOR_PREFIX: &str = "operator:";
+pub use ambit_model::operator::OS_USER_PREFIX as OPERATOR_PREFIX;
 
 const USER_PROFILE: &str = "user";
 const AGENT_PROFILE: &str = "ai_agent";

@@ -1,11 +1,49 @@
 //! Who has a part in running a deployment: roles by operating-system user and by person. They say who may act on Ambit
 //! itself, never who may call a tool.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ServerSlug, UserKey};
+
+/// What stands before the name of a user of the operating system, in trail, store and tokens.
+pub const OS_USER_PREFIX: &str = "operator:";
+
+/// Who acts on the deployment itself. Made where it is proved: by the kernel's word on the peer of a socket, or by a person's
+/// token. Reads in trail and store as `operator:NAME`, `user ISSUER:SUBJECT` and `ambit`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A user of the operating system the server runs on.
+    OsUser(String),
+    /// A person.
+    Person(UserKey),
+    /// The program itself, at its first start.
+    Ambit,
+}
+
+impl Actor {
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "ambit" {
+            return Some(Self::Ambit);
+        }
+        if let Some(name) = text.strip_prefix(OS_USER_PREFIX) {
+            return Some(Self::OsUser(name.to_owned()));
+        }
+        UserKey::parse(text.strip_prefix("user ")?).ok().map(Self::Person)
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OsUser(name) => write!(f, "{OS_USER_PREFIX}{name}"),
+            Self::Person(user) => write!(f, "user {user}"),
+            Self::Ambit => f.write_str("ambit"),
+        }
+    }
+}
 
 /// A part in running the deployment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -72,6 +110,20 @@ impl Roles {
         Rights::of(self.0.iter().filter(|holder| holder.person.as_ref() == Some(person)))
     }
 
+    /// What somebody may do. A user of the operating system that no entry names holds store and keys in their hands, so
+    /// roles would be no bound for them; a person that no entry names may nothing.
+    pub fn rights_of(&self, actor: &Actor) -> Rights {
+        match actor {
+            Actor::OsUser(name) => self.of_os_user(name).unwrap_or_else(Rights::everything),
+            Actor::Ambit => Rights::everything(),
+            Actor::Person(user) => {
+                let mut rights = self.of_person(user).unwrap_or_default();
+                rights.persons.insert(user.clone());
+                rights
+            }
+        }
+    }
+
     /// Whether an entry names this user of the operating system.
     pub fn names_os_user(&self, name: &str) -> bool {
         self.0.iter().any(|holder| holder.os_user.as_deref() == Some(name))
@@ -136,5 +188,23 @@ mod tests {
         assert_eq!(roles.of_person(&UserKey::local("jana").unwrap()).unwrap().roles, [Role::Owner].into());
         assert_eq!(roles.of_os_user("mallory"), None);
         assert!(!roles.names_os_user("jan"));
+    }
+
+    #[test]
+    fn whom_no_entry_names_may_everything_on_the_machine_and_nothing_as_a_person() {
+        let roles = Roles(vec![holder("jana", Some("jana"), &[Role::Owner], &["mux"])]);
+        let mallory = UserKey::local("mallory").unwrap();
+        assert_eq!(roles.rights_of(&Actor::OsUser("mallory".into())), Rights::everything());
+        let nothing = roles.rights_of(&Actor::Person(mallory.clone()));
+        assert_eq!(nothing, Rights { persons: [mallory.clone()].into(), ..Rights::default() });
+        assert!([Role::Admin, Role::Owner, Role::Approver, Role::Auditor].iter().all(|role| !nothing.are(*role)));
+        // The same name is not the same somebody.
+        assert!(!roles.rights_of(&Actor::OsUser("jana".into())).are(Role::Admin));
+        assert!(!roles.rights_of(&Actor::Person(UserKey::parse("okta:jana").unwrap())).are(Role::Owner));
+        for actor in [Actor::Person(mallory), Actor::OsUser("root".into()), Actor::OsUser("ambit".into()), Actor::Ambit]
+        {
+            assert_eq!(Actor::parse(&actor.to_string()), Some(actor));
+        }
+        assert_eq!(Actor::parse("root"), None);
     }
 }

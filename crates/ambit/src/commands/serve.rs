@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
+use ambit_model::operator::Actor;
 use ambit_store::accounts;
 use ambit_trail::Acceptance;
 use clap::Args;
@@ -89,7 +90,7 @@ fn accepted(reason: Option<&str>) -> Result<Option<Acceptance>, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::Usage("`--accept-trail-loss` needs a reason: it is what the trail will say".to_owned()));
     }
-    Ok(Some(Acceptance { by: own_operator(), reason: reason.to_owned() }))
+    Ok(Some(Acceptance { by: own_operator().to_string(), reason: reason.to_owned() }))
 }
 
 /// Two nodes of one name would hide each other's records in the shared index.
@@ -119,7 +120,7 @@ async fn first_links(ready: &serve::Ready) -> Result<String, Failure> {
     let operator = OperatorContext::serving(live.clone(), Arc::clone(ready.signing()), no_reload);
     let mut lines = String::new();
     for account in live.current().deployment.accounts.keys().take(FIRST_LINKS) {
-        let link = perform(Act::AccountLink { account: account.clone() }, "ambit", &operator).await;
+        let link = perform(Act::AccountLink { account: account.clone() }, &Actor::Ambit, &operator).await;
         lines.push('\n');
         lines.push_str(&link.map_err(Failure::because)?.sentence);
     }

@@ -1,5 +1,5 @@
-//! Decisions about calls that wait for people, from the command line. The operating system says who asks; configuration says
-//! which person that is (`[[operator.roles]]`), and only a person who may decide a request sees it or decides it. Nobody
+//! Decisions about calls that wait for people, from outside the pages. A person's token says who they are; on the machine
+//! itself the operating system does, and configuration which person that is (`[[operator.roles]]`). Only a person who may decide a request sees it or decides it. Nobody
 //! decides their own, whatever user they run as.
 
 use ambit_identity::approvals::{self, Ballot, VoteError, people, show::Shown};
@@ -7,6 +7,7 @@ use ambit_live::Live;
 use ambit_model::{
     approval::{Approval, Says, Via},
     ids::{ApprovalId, UserKey},
+    operator::Actor,
 };
 use ambit_store::approvals as rows;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ use super::{act::Done, context::OperatorContext, entitle::with_reason, perform::
 use crate::config::quantity::instant_text;
 
 /// The requests that this person may decide.
-pub(super) async fn list(by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn list(by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     let (live, person) = who(by, context)?;
     let waiting = approvals::waiting_for(live, &person, live.clock().now()).await?;
     let lines: Vec<_> = waiting.iter().map(line).collect();
@@ -24,10 +25,10 @@ pub(super) async fn list(by: &str, context: &OperatorContext) -> Result<Done, Ac
 }
 
 /// One request with everything a decision needs.
-pub(super) async fn show(id: &ApprovalId, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn show(id: &ApprovalId, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     let (live, person) = who(by, context)?;
     let (snapshot, now) = (live.current(), live.clock().now());
-    let not_found = || ActError::Refused(VoteError::NotFound(id.clone()).to_string());
+    let not_found = || ActError::Absent(VoteError::NotFound(id.clone()).to_string());
     let approval = rows::find(live.store(), id).await?.ok_or_else(not_found)?;
     people::eligible(live.store(), &snapshot, &approval, &person, now).await?.ok_or_else(not_found)?;
     let shown = approvals::show::show(live, approval).await.map_err(unable)?;
@@ -37,7 +38,7 @@ pub(super) async fn show(id: &ApprovalId, by: &str, context: &OperatorContext) -
 /// A yes or a no.
 pub(super) async fn decide(
     (id, says, reason): (&ApprovalId, Says, Option<&str>),
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Done, ActError> {
     let (live, person) = who(by, context)?;
@@ -45,25 +46,33 @@ pub(super) async fn decide(
         with_reason(reason)?;
     }
     let since = live.clock().now();
-    let ballot = Ballot { id, by: &person, since, says, via: Via::Command, reason };
+    let via = match by {
+        Actor::OsUser(_) | Actor::Ambit => Via::Command,
+        Actor::Person(_) => Via::Api,
+    };
+    let ballot = Ballot { id, by: &person, since, says, via, reason };
     let stage = approvals::vote(live, ballot).await.map_err(|error| match error {
         VoteError::Unable(error) => unable(error),
-        VoteError::NotFound(_) | VoteError::Over(_) => ActError::Refused(error.to_string()),
+        VoteError::NotFound(_) => ActError::Absent(error.to_string()),
+        VoteError::Over(_) => ActError::Refused(error.to_string()),
     })?;
     let sentence = format!("{person} said {}: request {id} is {}", says.as_str(), stage.as_str());
     Ok(Done { sentence, result: json!({ "id": id, "says": says, "stage": stage.as_str() }) })
 }
 
 /// The person an operator is, on a running server.
-fn who<'a>(by: &str, context: &'a OperatorContext) -> Result<(&'a Live, UserKey), ActError> {
+fn who<'a>(by: &Actor, context: &'a OperatorContext) -> Result<(&'a Live, UserKey), ActError> {
     let Some(live) = context.live() else {
         return Err(ActError::Refused(
             "no server runs on this data directory, so no call waits: start `ambit serve`".into(),
         ));
     };
-    let os_user = by.strip_prefix("operator:").unwrap_or(by);
-    let rights = live.current().deployment.roles.of_os_user(os_user).unwrap_or_default();
-    let mut persons = rights.persons.into_iter();
+    let os_user = match by {
+        Actor::Person(user) => return Ok((live, user.clone())),
+        Actor::OsUser(name) => name.as_str(),
+        Actor::Ambit => "ambit",
+    };
+    let mut persons = live.current().deployment.roles.rights_of(by).persons.into_iter();
     match (persons.next(), persons.next()) {
         (Some(person), None) => Ok((live, person)),
         (first, _) => {

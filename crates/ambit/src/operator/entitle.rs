@@ -6,6 +6,7 @@ use ambit_model::{
     constraints::{Constraints, ToolPattern},
     grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, IssuerName, Millis, ToolsetSlug, UserKey},
+    operator::Actor,
     toolset::Toolset,
 };
 use ambit_policy::constraint::Constraint;
@@ -43,7 +44,7 @@ pub(super) struct RevealWish {
     pub(super) life_ms: Millis,
 }
 
-pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn grant(wish: GrantWish, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     let deployment = context.deployment();
     known_toolset(&deployment, &wish.toolset)?;
     match &wish.subject {
@@ -83,7 +84,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
         ActError::Refused(format!("{error}: give an earlier `--until`, or a shorter `--for`, and renew it in time"))
     })?;
     let mut tx = context.store.begin().await?;
-    grants::insert(&mut tx, &grant, by, now).await?;
+    grants::insert(&mut tx, &grant, &by.to_string(), now).await?;
     let subject = grant.subject.to_string();
     let entry = Entry {
         act: "grant.create",
@@ -118,7 +119,7 @@ pub(super) async fn grant(wish: GrantWish, by: &str, context: &OperatorContext) 
     })
 }
 
-pub(super) async fn reveal(wish: RevealWish, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn reveal(wish: RevealWish, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     let deployment = context.deployment();
     known_toolset(&deployment, &wish.toolset)?;
     known_user(&deployment, &wish.user)?;
@@ -140,7 +141,7 @@ pub(super) async fn reveal(wish: RevealWish, by: &str, context: &OperatorContext
     };
     let reveal = reveal.checked().map_err(|error| ActError::Refused(format!("{error}: shorten `--for`")))?;
     let mut tx = context.store.begin().await?;
-    reveals::insert(&mut tx, &reveal, by, now).await?;
+    reveals::insert(&mut tx, &reveal, &by.to_string(), now).await?;
     let subject = format!("user {}", reveal.user);
     let entry = Entry {
         act: "reveal.create",
@@ -173,19 +174,19 @@ pub(super) async fn reveal(wish: RevealWish, by: &str, context: &OperatorContext
 }
 
 /// Ends a grant or reveal. One of the configuration is ended there.
-pub(super) async fn end(id: &GrantId, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn end(id: &GrantId, reason: &str, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     with_reason(reason)?;
     if id.as_str().starts_with("config:") {
-        return Err(ActError::Refused(format!("`{id}` stands in the configuration: remove it there and reload")));
+        return Err(ActError::Declared(format!("`{id}` stands in the configuration: remove it there and reload")));
     }
     let now = context.clock.now();
     let mut tx = context.store.begin().await?;
-    let (act, before) = if grants::end(&mut tx, id, by, now).await? {
+    let (act, before) = if grants::end(&mut tx, id, &by.to_string(), now).await? {
         ("grant.end", grants::find(&mut tx, id).await?.map(|record| json!(record.grant)))
-    } else if reveals::end(&mut tx, id, by, now).await? {
+    } else if reveals::end(&mut tx, id, &by.to_string(), now).await? {
         ("reveal.end", reveals::find(&mut tx, id).await?.map(|record| json!(record.reveal)))
     } else {
-        return Err(ActError::Refused(format!("there is no grant or reveal `{id}`, or it was ended before")));
+        return Err(ActError::Absent(format!("there is no grant or reveal `{id}`, or it was ended before")));
     };
     let subject = format!("grant {id}");
     let after = Some(json!({ "ended_at": now }));

@@ -1,6 +1,6 @@
 //! What operators see of broken glass, and what they say of it afterwards. Whoever broke it is not who looks at it.
 
-use ambit_model::ids::GrantId;
+use ambit_model::{ids::GrantId, operator::Actor};
 use ambit_store::broken_glass::{self, BrokenGlass, Review};
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::{
     context::OperatorContext,
     entitle::with_reason,
     perform::{ActError, Entry, settle},
+    rights::own_people,
 };
 use crate::config::quantity::instant_text;
 
@@ -23,20 +24,18 @@ pub(super) async fn list(context: &OperatorContext) -> Result<Done, ActError> {
 /// What somebody says of one, once.
 pub(super) async fn review(
     (id, says): (&GrantId, &str),
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Done, ActError> {
     with_reason(says)?;
     let found = broken_glass::find(&context.store, id).await?;
     let glass = found
-        .ok_or_else(|| ActError::Refused(format!("no glass was broken as `{id}`: see `ambit break-glass list`")))?;
+        .ok_or_else(|| ActError::Absent(format!("no glass was broken as `{id}`: see `ambit break-glass list`")))?;
     let who = &glass.reveal.reveal.user;
-    let name = by.strip_prefix("operator:").unwrap_or(by);
-    let rights = context.deployment().roles.of_os_user(name).unwrap_or_default();
-    if rights.persons.contains(who) {
+    if own_people(&context.deployment().roles.rights_of(by), &context.deployment()).contains(who) {
         return Err(ActError::NotYours(format!("you are {who}, who broke it: let somebody else look at it")));
     }
-    let review = Review { by: by.to_owned(), at: context.clock.now(), says: says.to_owned() };
+    let review = Review { by: by.to_string(), at: context.clock.now(), says: says.to_owned() };
     let mut tx = context.store.begin().await?;
     if !broken_glass::review(&mut tx, id, &review).await? {
         return Err(ActError::Refused(format!("`{id}` was looked at before: see `ambit break-glass list`")));
@@ -45,7 +44,7 @@ pub(super) async fn review(
     let after = Some(json!({ "user": who.to_string() }));
     let entry = Entry { act: "break_glass.review", subject: &subject, before: None, after, reason: Some(says) };
     settle(tx, entry, by, context).await?;
-    Ok(Done { sentence: format!("{by} looked at {id}"), result: json!({ "id": id, "reviewed_by": by }) })
+    Ok(Done { sentence: format!("{by} looked at {id}"), result: json!({ "id": id, "reviewed_by": by.to_string() }) })
 }
 
 fn line(glass: &BrokenGlass) -> String {

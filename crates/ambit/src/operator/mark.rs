@@ -5,6 +5,7 @@ use ambit_model::{
     Effect,
     grant::Reveal,
     ids::{Millis, ServerSlug},
+    operator::Actor,
     revocation::{Mark, Scope},
     toolset::Toolset,
 };
@@ -21,13 +22,18 @@ use super::{
     perform::{ActError, Entry, settle},
 };
 
-pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn revoke(
+    scope: &Scope,
+    reason: &str,
+    by: &Actor,
+    context: &OperatorContext,
+) -> Result<Done, ActError> {
     check(scope, reason, context)?;
     let mut tx = context.store.begin().await?;
     // Only now: what was issued while this act waited for its turn to write is reached as well.
     let now = context.clock.now();
     let before = mark_of(&mut tx, scope).await?;
-    revocations::revoke(&mut tx, scope, now, Marking { by, reason, at_ms: now }).await?;
+    revocations::revoke(&mut tx, scope, now, Marking { by: &by.to_string(), reason, at_ms: now }).await?;
     let ended = end_reveals(&mut tx, scope, &context.deployment(), by, now).await?;
     let after = json!({ "mark": mark_of(&mut tx, scope).await?, "reveals_ended": ended });
     let subject = scope.to_string();
@@ -46,12 +52,17 @@ pub(super) async fn revoke(scope: &Scope, reason: &str, by: &str, context: &Oper
     })
 }
 
-pub(super) async fn block(scope: &Scope, reason: &str, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub(super) async fn block(
+    scope: &Scope,
+    reason: &str,
+    by: &Actor,
+    context: &OperatorContext,
+) -> Result<Done, ActError> {
     check(scope, reason, context)?;
     let now = context.clock.now();
     let mut tx = context.store.begin().await?;
     let before = mark_of(&mut tx, scope).await?;
-    revocations::block(&mut tx, scope, Marking { by, reason, at_ms: now }).await?;
+    revocations::block(&mut tx, scope, Marking { by: &by.to_string(), reason, at_ms: now }).await?;
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
     let entry =
@@ -67,15 +78,15 @@ pub(super) async fn block(scope: &Scope, reason: &str, by: &str, context: &Opera
 pub(super) async fn unblock(
     scope: &Scope,
     reason: &str,
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Done, ActError> {
     with_reason(reason)?;
     let now = context.clock.now();
     let mut tx = context.store.begin().await?;
     let before = mark_of(&mut tx, scope).await?;
-    if !revocations::unblock(&mut tx, scope, Marking { by, reason, at_ms: now }).await? {
-        return Err(ActError::Refused(format!("{scope} is not blocked")));
+    if !revocations::unblock(&mut tx, scope, Marking { by: &by.to_string(), reason, at_ms: now }).await? {
+        return Err(ActError::Absent(format!("{scope} is not blocked")));
     }
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
@@ -143,13 +154,15 @@ async fn end_reveals(
     tx: &mut Tx,
     scope: &Scope,
     deployment: &Deployment,
-    by: &str,
+    by: &Actor,
     now: Millis,
 ) -> Result<usize, ActError> {
     let mut ended = 0;
     let live = reveals::RevealFilter { live_at: Some(now), ..reveals::RevealFilter::default() };
     for record in reveals::list(&mut *tx, &live).await? {
-        if reaches(scope, &record.reveal, deployment) && reveals::end(tx, &record.reveal.id, by, now).await? {
+        if reaches(scope, &record.reveal, deployment)
+            && reveals::end(tx, &record.reveal.id, &by.to_string(), now).await?
+        {
             ended += 1;
         }
     }

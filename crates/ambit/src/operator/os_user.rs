@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::MetadataExt as _,
 };
 
+use ambit_model::operator::Actor;
+
 /// The most lines of the user database that are read.
 const MAX_LINES: usize = 100_000;
 
@@ -14,17 +16,19 @@ pub fn own_uid() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|own| own.uid())
 }
 
-/// `operator:<name>` of the user this process runs as.
-pub fn own_operator() -> String {
-    own_uid().map_or_else(|| "operator:unknown".to_owned(), operator)
+/// The user this process runs as, as an operator.
+pub fn own_operator() -> Actor {
+    Actor::OsUser(own_uid().map_or_else(|| "unknown".to_owned(), name))
 }
 
-/// `operator:<name>`; the number where the system has no name for it.
-pub fn operator(uid: u32) -> String {
-    match name_of(uid) {
-        Some(name) => format!("operator:{name}"),
-        None => format!("operator:uid-{uid}"),
-    }
+/// A user as an operator.
+pub fn operator(uid: u32) -> Actor {
+    Actor::OsUser(name(uid))
+}
+
+/// What the system calls a user; the number where it has no name for it.
+pub fn name(uid: u32) -> String {
+    name_of(uid).unwrap_or_else(|| format!("uid-{uid}"))
 }
 
 fn name_of(uid: u32) -> Option<String> {
@@ -45,8 +49,8 @@ mod tests {
 
     #[test]
     fn an_operator_has_a_name_or_a_number() {
-        assert_eq!(operator(0), "operator:root");
-        assert_eq!(operator(4_294_967_001), "operator:uid-4294967001");
-        assert!(own_operator().starts_with("operator:"));
+        assert_eq!(operator(0).to_string(), "operator:root");
+        assert_eq!(operator(4_294_967_001).to_string(), "operator:uid-4294967001");
+        assert!(own_operator().to_string().starts_with("operator:"));
     }
 }

@@ -5,7 +5,7 @@
 
 use ambit_identity::mint::{self, MintError, OperatorRequest};
 use ambit_live::recorder::{Deed, RecordError};
-use ambit_model::{Digest, ids::InvalidId};
+use ambit_model::{Digest, ids::InvalidId, operator::Actor};
 use ambit_store::{StoreError, Tx, acceptances, accounts};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -27,6 +27,12 @@ pub enum ActError {
     /// The deployment does not allow it, or it names something that is not there.
     #[error("{0}")]
     Refused(String),
+    /// What it names is not there, or not any more.
+    #[error("{0}")]
+    Absent(String),
+    /// Configuration declares it, and only there it is changed.
+    #[error("{0}")]
+    Declared(String),
     /// It is not theirs to do. Recorded.
     #[error("not done: {0}")]
     NotYours(String),
@@ -62,11 +68,11 @@ pub(super) struct Entry<'a> {
     pub(super) reason: Option<&'a str>,
 }
 
-/// Performs an act of `by` (`operator:<os user>`).
+/// Performs an act of somebody.
 ///
 /// # Errors
 /// [`ActError`].
-pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+pub async fn perform(act: Act, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     if let Err(error) = rights::check(&act, by, context).await {
         if let ActError::NotYours(why) = &error {
             let subject = act.subject();
@@ -99,7 +105,12 @@ pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Do
         Act::Block { scope, reason } => mark::block(&scope.0, &reason, by, context).await,
         Act::Unblock { scope, reason } => mark::unblock(&scope.0, &reason, by, context).await,
         Act::Token { user, agent, endpoint, toolsets, life_ms } => {
-            let operator = by.strip_prefix("operator:").unwrap_or(by).to_owned();
+            let Actor::OsUser(operator) = by else {
+                return Err(ActError::Refused(
+                    "a token is minted on the machine alone: use `ambit token` there".into(),
+                ));
+            };
+            let operator = operator.clone();
             let toolsets = toolsets.map(|all| all.into_iter().collect());
             token(OperatorRequest { operator, user, agent, toolsets, life_ms }, &endpoint, by, context).await
         }
@@ -121,7 +132,7 @@ pub async fn perform(act: Act, by: &str, context: &OperatorContext) -> Result<Do
 pub(super) async fn settle(
     tx: Tx,
     entry: Entry<'_>,
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Option<u64>, ActError> {
     record(&entry, by, context).await?;
@@ -139,9 +150,10 @@ pub(super) async fn settle(
     }
 }
 
-pub(super) async fn record(entry: &Entry<'_>, by: &str, context: &OperatorContext) -> Result<(), ActError> {
+pub(super) async fn record(entry: &Entry<'_>, by: &Actor, context: &OperatorContext) -> Result<(), ActError> {
+    let by = by.to_string();
     let deed = Deed {
-        by,
+        by: &by,
         act: entry.act,
         subject: entry.subject,
         before: entry.before.clone(),
@@ -154,7 +166,7 @@ pub(super) async fn record(entry: &Entry<'_>, by: &str, context: &OperatorContex
 async fn token(
     request: OperatorRequest,
     endpoint: &str,
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Done, ActError> {
     let deployment = context.deployment();
@@ -189,7 +201,7 @@ async fn token(
 
 async fn account_link(
     account: &ambit_model::ids::Subject,
-    by: &str,
+    by: &Actor,
     context: &OperatorContext,
 ) -> Result<Done, ActError> {
     let deployment = context.deployment();
@@ -216,7 +228,7 @@ async fn account_link(
     })
 }
 
-async fn accept(tools: &[AcceptedTool], by: &str, context: &OperatorContext) -> Result<Done, ActError> {
+async fn accept(tools: &[AcceptedTool], by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
     if tools.is_empty() || tools.len() > MAX_ACCEPTED {
         return Err(ActError::Refused(format!("accept between 1 and {MAX_ACCEPTED} tools at once")));
     }

@@ -1,20 +1,28 @@
 //! Which act is whose: the roles of operators, and the separation of duties that no role lifts. Asked before anything is
 //! looked at; a refusal says what is missing and is recorded.
 //!
-//! The operator socket is the only door there is to these acts. Whoever it hears without being named in
-//! `[[operator.roles]]` is the user the server runs as, or root: they hold the store and the keys in their hands, so to them
-//! roles are a rule of the house and the trail is what holds them to it.
+//! There are two doors to these acts. Whoever the operator socket hears without being named in `[[operator.roles]]` is the
+//! user the server runs as, or root: they hold the store and the keys in their hands, so to them roles are a rule of the house
+//! and the trail is what holds them to it. A person who comes through the admin API may what an entry gives them, and nothing
+//! without one.
 
+use std::collections::BTreeSet;
+
+use ambit_identity::approvals::people;
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     grant::GrantSubject,
     ids::{AgentId, GrantId, GroupName, IssuerName, ServerSlug, ToolsetSlug, UserKey},
-    operator::{Rights, Role},
+    operator::{Actor, Rights, Role},
     revocation::Scope,
 };
 use ambit_store::{grants, reveals};
 
-use super::{act::Act, context::OperatorContext, perform::ActError};
+use super::{
+    act::{Act, ScopeText},
+    context::OperatorContext,
+    perform::ActError,
+};
 
 /// What an act takes.
 enum Needs {
@@ -32,10 +40,9 @@ enum Needs {
 ///
 /// # Errors
 /// [`ActError::NotYours`], or the store's if it had to be asked whose a grant is.
-pub(super) async fn check(act: &Act, by: &str, context: &OperatorContext) -> Result<(), ActError> {
+pub(super) async fn check(act: &Act, by: &Actor, context: &OperatorContext) -> Result<(), ActError> {
     let deployment = context.deployment();
-    let name = by.strip_prefix("operator:").unwrap_or(by);
-    let rights = deployment.roles.of_os_user(name).unwrap_or_else(Rights::everything);
+    let rights = deployment.roles.rights_of(by);
     match needs(act, &deployment, context).await? {
         _ if rights.are(Role::Admin) => {}
         Needs::OwnerOf(servers) if !servers.is_empty() && rights.are(Role::Owner) => {
@@ -66,6 +73,11 @@ fn not_yours(why: String) -> ActError {
 
 fn role_missing(rights: &Rights, who: &str) -> String {
     let roles: Vec<_> = rights.roles.iter().map(|role| role.as_str()).collect();
+    if roles.is_empty() {
+        return format!(
+            "this takes {who}, and you have no role here: ask an admin for an entry in `[[operator.roles]]`"
+        );
+    }
     format!("this takes {who}, and you are {}: ask one of them", roles.join(" and "))
 }
 
@@ -118,6 +130,9 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
     let (holder, approved_by) = match act {
         Act::Grant { subject, approved_by, .. } => (subject.clone(), approved_by),
         Act::Reveal { user, approved_by, .. } => (GrantSubject::User(user.clone()), approved_by),
+        // Whoever is blocked is not who ends it, whatever else they may.
+        Act::Unblock { scope: ScopeText(Scope::User(user)), .. } => (GrantSubject::User(user.clone()), &None),
+        Act::Unblock { scope: ScopeText(Scope::Agent(agent)), .. } => (GrantSubject::Agent(agent.clone()), &None),
         Act::End { .. }
         | Act::Revoke { .. }
         | Act::Block { .. }
@@ -132,12 +147,26 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         | Act::ReviewGlass { .. }
         | Act::Reload {} => return None,
     };
-    let by_record = rights.persons.iter().find_map(|person| stands_behind(&holder, person, deployment));
+    let people = own_people(rights, deployment);
+    let by_record = people.iter().find_map(|person| stands_behind(&holder, person, deployment));
     by_record.or_else(|| {
         let said_yes = UserKey::parse(approved_by.as_deref()?).ok()?;
         let same = matches!(&holder, GrantSubject::User(user) if *user == said_yes);
         same.then(|| format!("`{said_yes}` would have approved what it gets"))
     })
+}
+
+/// Everybody who is known to be the one who acts: the person records behind them, and the accounts of the same address.
+pub(super) fn own_people(rights: &Rights, deployment: &Deployment) -> BTreeSet<UserKey> {
+    let known: Vec<_> = rights.persons.iter().map(|person| people::party(deployment, person)).collect();
+    let mut own = rights.persons.clone();
+    for (name, account) in &deployment.accounts {
+        let user = UserKey { issuer: IssuerName::local(), subject: name.clone() };
+        if known.iter().any(|party| party.is(&user, account.email.as_deref())) {
+            own.insert(user);
+        }
+    }
+    own
 }
 
 /// How a person is one of those a grant is for, if they are. Members of a group that another issuer names, and carriers of a

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use ambit_model::operator::Actor;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -130,11 +131,10 @@ impl OperatorSocket {
 impl OperatorSocket {
     /// Lets those that have roles knock. Who is heard is decided over what the kernel says of them.
     fn open_to_named(&self, context: &OperatorContext, before: u32) -> io::Result<u32> {
-        let own = os_user::own_operator();
-        let own = own.strip_prefix("operator:").unwrap_or(&own);
+        let own = os_user::own_uid().map(os_user::name);
         let deployment = context.deployment();
         let mut named = deployment.roles.0.iter().filter_map(|holder| holder.os_user.as_deref());
-        let mode = if named.any(|name| name != own && name != "root") { 0o666 } else { 0o600 };
+        let mode = if named.any(|name| Some(name) != own.as_deref() && name != "root") { 0o666 } else { 0o600 };
         if mode != before {
             fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))?;
         }
@@ -145,8 +145,9 @@ impl OperatorSocket {
 async fn attend(stream: UnixStream, context: &OperatorContext) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (reader, mut writer) = stream.into_split();
-    let by = os_user::operator(uid);
-    let named = context.deployment().roles.names_os_user(by.strip_prefix("operator:").unwrap_or(&by));
+    let name = os_user::name(uid);
+    let named = context.deployment().roles.names_os_user(&name);
+    let by = Actor::OsUser(name);
     let answer = if uid == 0 || os_user::own_uid() == Some(uid) || named {
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(MAX_REQUEST + 1));
@@ -165,7 +166,7 @@ async fn attend(stream: UnixStream, context: &OperatorContext) -> io::Result<()>
     writer.shutdown().await
 }
 
-async fn answer(line: &str, by: &str, context: &OperatorContext) -> Answer {
+async fn answer(line: &str, by: &Actor, context: &OperatorContext) -> Answer {
     if !line.ends_with('\n') {
         return Answer::Refused { message: format!("the request is cut off or longer than {MAX_REQUEST} bytes") };
     }

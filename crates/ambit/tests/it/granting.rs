@@ -44,8 +44,7 @@ async fn a_grant_to_a_client_raises_its_ceiling_and_nothing_else() {
 
 #[tokio::test]
 async fn an_operator_acts_within_its_role_on_the_running_server() {
-    let own = ambit::operator::os_user::own_operator();
-    let name = own.strip_prefix("operator:").unwrap();
+    let name = ambit::operator::os_user::name(ambit::operator::os_user::own_uid().unwrap());
     let more = format!(
         "[[operator.roles]]\nos_user = \"{name}\"\nperson = \"carol\"\nroles = [\"owner\"]\nservers = [\"things\"]\n"
     );
@@ -68,7 +67,7 @@ async fn an_operator_acts_within_its_role_on_the_running_server() {
         app.events().unwrap().into_iter().filter(|event| event["act"] == "operator.refused").collect();
     let asked: Vec<_> = refusals.iter().map(|act| (act["after"]["asked"].clone(), act["subject"].clone())).collect();
     assert_eq!(asked, [("grant".into(), "user local:carol".into()), ("token".into(), "user local:alice".into())]);
-    assert!(refusals.iter().all(|act| act["by"] == own.as_str() && act["reason"].is_string()));
+    assert!(refusals.iter().all(|act| act["by"] == format!("operator:{name}") && act["reason"].is_string()));
     app.stop().await.unwrap();
 }
 

@@ -11,6 +11,7 @@ use ambit_model::{
     approval::{Approval, ApproverRule, Party},
     caller::{CallerFacts, UserFacts},
     ids::{AgentId, IssuerName, Millis, UserKey},
+    operator::Actor,
     revocation::Scope,
     server::Server,
 };
@@ -41,8 +42,8 @@ pub fn excluded(deployment: &Deployment, server: &Server, caller: &CallerFacts) 
         parties.push(requester);
     }
     // Whoever put a token together for somebody else asks as well.
-    let operator = caller.operator.as_deref().and_then(|operator| operator.strip_prefix("operator:"));
-    let behind = operator.and_then(|os_user| deployment.roles.of_os_user(os_user)).unwrap_or_default();
+    let operator = caller.operator.as_deref().and_then(Actor::parse);
+    let behind = operator.map(|operator| deployment.roles.rights_of(&operator)).unwrap_or_default();
     parties.extend(behind.persons.iter().map(|person| party(deployment, person)));
     parties.extend(agent_owner(deployment, server, caller.agent().map(|agent| &agent.id)));
     parties

@@ -147,8 +147,10 @@ impl Says {
 pub enum Via {
     /// On the approver's page, after a login.
     Page,
-    /// With `ambit approve`.
+    /// With `ambit approve` on the machine itself.
     Command,
+    /// Through the admin API.
+    Api,
 }
 
 impl Via {
@@ -157,12 +159,13 @@ impl Via {
         match self {
             Self::Page => "page",
             Self::Command => "command",
+            Self::Api => "api",
         }
     }
 
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Page, Self::Command].into_iter().find(|via| via.as_str() == text)
+        [Self::Page, Self::Command, Self::Api].into_iter().find(|via| via.as_str() == text)
     }
 }
 

@@ -7,6 +7,7 @@ use ambit_model::{
     constraints::Constraints,
     grant::GrantSubject,
     ids::{ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
+    operator::Actor,
     revocation::Scope,
 };
 use ambit_store::grants;
@@ -14,7 +15,7 @@ use ambit_store::grants;
 use crate::operator::{
     act::{AcceptedTool, Act, ScopeText},
     perform::{ActError, perform},
-    tests::{Fixture, NOW, fixture, recorded},
+    tests::{Fixture, NOW, fixture, operator, recorded},
 };
 
 const CONFIG: &str = r#"
@@ -46,6 +47,10 @@ tools = ["mux/get", "crm/get"]
 [accounts.alice]
 [accounts.jana]
 groups = ["owners"]
+email = "jana@example.com"
+[accounts.jana-two]
+groups = ["others"]
+email = "Jana@example.com "
 [agents.janas-bot]
 owner = "jana"
 purpose = "p"
@@ -145,7 +150,7 @@ async fn every_act_takes_its_role() {
         write!(table, "{name:<26}").unwrap();
         for by in ["adam", "jana", "anna", "audra", "somebody"] {
             let Fixture { directory, context, .. } = fixture(CONFIG).await;
-            let answer = perform(act.clone(), &format!("operator:{by}"), &context).await;
+            let answer = perform(act.clone(), &operator(by), &context).await;
             let theirs = !matches!(answer, Err(ActError::NotYours(_)));
             write!(table, "{:<10}", if theirs { by } else { "-" }).unwrap();
             let refused = format!("operator:{by} operator.refused {}", act.subject());
@@ -169,7 +174,7 @@ async fn nobody_gives_anything_to_themselves() {
         ("adam", grant_to("user", "alice", "crm-read")),
         ("adam", reveal_to("alice", "crm-read")),
     ] {
-        let refused = perform(act, &format!("operator:{by}"), &context).await.unwrap_err();
+        let refused = perform(act, &operator(by), &context).await.unwrap_err();
         writeln!(said, "{refused}").unwrap();
     }
     let approved_by_its_holder = match grant_to("user", "alice", "mux-read") {
@@ -185,31 +190,74 @@ async fn nobody_gives_anything_to_themselves() {
         },
         other => other,
     };
-    writeln!(said, "{}", perform(approved_by_its_holder, "operator:jana", &context).await.unwrap_err()).unwrap();
+    writeln!(said, "{}", perform(approved_by_its_holder, &operator("jana"), &context).await.unwrap_err()).unwrap();
     insta::assert_snapshot!(said);
     assert!(grants::load_live(&store, NOW).await.unwrap().is_empty());
     // What somebody else gave, they may give back; and others may be given it.
-    let made = perform(grant_to("user", "jana", "mux-read"), "operator:adam", &context).await.unwrap();
+    let made = perform(grant_to("user", "jana", "mux-read"), &operator("adam"), &context).await.unwrap();
     let id = GrantId::parse(made.result["id"].as_str().unwrap()).unwrap();
-    perform(Act::End { id, reason: "r".into() }, "operator:jana", &context).await.unwrap();
-    perform(grant_to("group", "staff", "mux-read"), "operator:jana", &context).await.unwrap();
+    perform(Act::End { id, reason: "r".into() }, &operator("jana"), &context).await.unwrap();
+    perform(grant_to("group", "staff", "mux-read"), &operator("jana"), &context).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_is_held_to_their_roles_and_to_who_they_are_under_any_name() {
+    let Fixture { directory, context, store, .. } = fixture(CONFIG).await;
+    let person = |name: &str| Actor::Person(UserKey::parse(name).unwrap());
+    let mut said = String::new();
+    for (by, act) in [
+        // Nobody names them, so they have no rights at all: unlike a user of the operating system.
+        ("mallory", grant_to("group", "staff", "mux-read")),
+        ("jana-two", grant_to("group", "staff", "mux-read")),
+        // The same subject at another issuer is somebody else.
+        ("okta:jana", grant_to("group", "staff", "mux-read")),
+        ("jana", grant_to("group", "staff", "crm-read")),
+        ("jana", block("user", "alice")),
+        ("jana", grant_to("user", "jana", "mux-read")),
+        ("jana", grant_to("group", "owners", "mux-read")),
+        ("jana", grant_to("agent", "janas-bot", "mux-read")),
+        // The account of the same address is the same person.
+        ("jana", grant_to("user", "jana-two", "mux-read")),
+        ("jana", grant_to("group", "others", "mux-read")),
+        ("jana", reveal_to("jana-two", "mux-read")),
+        ("alice", Act::Unblock { scope: ScopeText(Scope::parse("user", "alice").unwrap()), reason: "r".into() }),
+    ] {
+        let refused = perform(act, &person(by), &context).await.unwrap_err();
+        assert!(matches!(refused, ActError::NotYours(_)), "{by}: {refused:?}");
+        writeln!(said, "{by}: {refused}").unwrap();
+    }
+    insta::assert_snapshot!(said);
+    assert!(grants::load_live(&store, NOW).await.unwrap().is_empty());
+    perform(grant_to("group", "staff", "mux-read"), &person("jana"), &context).await.unwrap();
+    perform(grant_to("user", "jana", "crm-read"), &person("alice"), &context).await.unwrap();
+    let acts = recorded(directory.path());
+    assert_eq!(acts[0], "user local:mallory operator.refused group staff");
+    assert_eq!(acts[acts.len() - 1], "user local:alice grant.create user local:jana");
+    let token = Act::Token {
+        user: UserKey::local("jana").unwrap(),
+        agent: None,
+        endpoint: "/mcp".into(),
+        toolsets: None,
+        life_ms: 1000,
+    };
+    let refused = perform(token, &person("alice"), &context).await.unwrap_err();
+    assert!(refused.to_string().contains("on the machine alone"), "{refused}");
 }
 
 #[tokio::test]
 async fn an_owner_ends_only_what_reaches_own_servers() {
     let Fixture { directory: _kept, context, .. } = fixture(CONFIG).await;
     for (toolset, theirs) in [("mux-read", true), ("crm-read", false), ("both", false)] {
-        let made = perform(grant_to("group", "staff", toolset), "operator:adam", &context).await.unwrap();
+        let made = perform(grant_to("group", "staff", toolset), &operator("adam"), &context).await.unwrap();
         let end = Act::End { id: GrantId::parse(made.result["id"].as_str().unwrap()).unwrap(), reason: "r".into() };
-        let ended = perform(end, "operator:jana", &context).await;
+        let ended = perform(end, &operator("jana"), &context).await;
         assert_eq!(ended.is_ok(), theirs, "{toolset}: {ended:?}");
     }
 }
 
 #[tokio::test]
 async fn a_named_user_is_heard_at_the_socket_with_its_own_roles_alone() {
-    let own = crate::operator::os_user::own_operator();
-    let name = own.strip_prefix("operator:").unwrap();
+    let name = crate::operator::os_user::name(crate::operator::os_user::own_uid().unwrap());
     let config = CONFIG.replace("os_user = \"audra\"", &format!("os_user = \"{name}\""));
     let Fixture { directory, context, store, .. } = fixture(&config).await;
     let path = directory.path().join("operator.sock");
