@@ -169,14 +169,14 @@ impl Unapproved {
         &self.call
     }
 
-    /// The guarded call, if its caller broke the glass for its tool: then nobody else has to say yes. Whoever broke it means
-    /// the tool, not what a stranger's words may have made of the call: what is held by the flow of labels stays held.
+    /// The guarded call, if its caller broke the glass for its tool: then no second person has to say yes. It lifts no rule: one
+    /// of the organisation that asks for an approval, and the flow of labels, hold the call as they would any other.
     ///
     /// # Errors
     /// The call as it was.
     pub(crate) fn under_glass(mut self: Box<Self>, now: Millis) -> Result<Box<Guarded>, Box<Self>> {
         let broken = self.guarded.broken_glass(self.guarded.snapshot(), now).map(|reveal| reveal.id.clone());
-        let Some(id) = broken.filter(|_| !self.verdict().is_held_by_flow()) else { return Err(self) };
+        let Some(id) = broken.filter(|_| self.verdict().asks_only_for_a_second_person()) else { return Err(self) };
         tracing::warn!(tool = %self.guarded.tool().id(), glass = %id, "a call waits for nobody: the glass was broken");
         self.guarded.glass = Some(id);
         Ok(Box::new(self.guarded))

@@ -99,9 +99,10 @@ impl CallVerdict {
         Self { outcome: Outcome::Refused, sentence: Some(sentence.to_owned()), failed: true, ..Self::ALLOW }
     }
 
-    /// Whether the call waits because of what its caller has read before, not of what it does.
-    pub fn is_held_by_flow(&self) -> bool {
-        self.policies.iter().any(|policy| policy == id::FLOW)
+    /// Whether all that is missing is the second person every destructive call needs: no rule of the organisation and no flow
+    /// of labels asks for one of its own.
+    pub fn asks_only_for_a_second_person(&self) -> bool {
+        self.policies == [id::NEEDS_APPROVAL]
     }
 
     /// What becomes of a call that needs an approval once that is spent on it.

@@ -127,3 +127,22 @@ async fn what_strangers_may_have_asked_for_waits_under_broken_glass_too() {
     assert!(held.text().starts_with("not executed yet: in the last half hour"), "{}", held.text());
     assert_eq!(deleted(&room), 1);
 }
+
+#[tokio::test]
+async fn no_rule_of_the_organisation_is_lifted() {
+    let (room, token) = broken().await;
+    room.rules_become(
+        r#"@id("never") forbid (principal, action == Action::"api/delete-thing", resource) when { context.arguments.id == "1" };
+        @id("asked") forbid (principal, action == Action::"api/delete-thing", resource)
+        when { context.arguments.id == "2" } unless { context.approved };
+        @id("reads") forbid (principal, action == Action::"api/get-thing", resource) unless { context.approved };"#,
+    )
+    .await;
+    let never = delete(&room, &token, "1").await;
+    assert!(never.text().starts_with("not executed: "), "{never:?}");
+    for waiting in [delete(&room, &token, "2").await, room.call(&token, "get-thing", json!({"id": "1"})).await] {
+        assert_eq!(told(&waiting)["status"], "approval_pending", "{waiting:?}");
+    }
+    assert!(room.upstream.seen().is_empty(), "{:?}", room.upstream.seen());
+    assert!(!delete(&room, &token, "3").await.is_tool_error(), "what no rule is about waits for nobody");
+}
