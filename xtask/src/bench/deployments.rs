@@ -26,6 +26,8 @@ use crate::{
 /// What a good answer to a call holds, from whichever side.
 const EXPECT_CALL: &str = "a thing of some length";
 
+/// What the tools of the deployment with rules are labelled with: every call leaves both on its caller.
+const LABELS: &str = "\n[servers.bench.labels]\n\"*\" = [\"private_data\", \"untrusted_content\"]\n";
 /// What the narrowed deployment grants: the argument of every tool, and less than any text.
 const CONSTRAINT: &str = r#"constraints."*" = { properties = { id = { pattern = "^item-[0-9]+$" } } }"#;
 
@@ -263,7 +265,7 @@ environment = "test"
 data_class = "public"
 expires = "2099-01-01"
 revoke_when = "the bench is over"
-
+{labels}
 [accounts.bench]
 
 [toolsets.all]
@@ -286,7 +288,9 @@ expires = "{granted_until}"
 {constraint}
 "#,
             reads = self.reads,
-            constraint = self.constraint
+            constraint = self.constraint,
+            // Where rules are read, what calls bring is noted as well.
+            labels = if self.rules.is_empty() { "" } else { LABELS },
         );
         for number in 1..self.grants {
             let _ = write!(

@@ -51,8 +51,15 @@ const FLAT: &[(&str, &str)] = &[("ambit-grants-10000", "ambit-grants-10"), ("amb
 /// By how much flat may differ.
 const FLAT_WITHIN: f64 = 0.15;
 /// Variants with a target: at most this many times nginx's CPU.
-const TARGETS: &[(&str, f64)] =
-    &[("ambit-call", 2.5), ("ambit-call-legacy", 2.5), ("ambit-call-rest", 2.5), ("ambit-call-durable", 4.0)];
+const TARGETS: &[(&str, f64)] = &[
+    ("ambit-call", 2.5),
+    ("ambit-call-legacy", 2.5),
+    ("ambit-call-rest", 2.5),
+    ("ambit-call-durable", 4.0),
+    ("ambit-call-narrowed", 2.75),
+    // A rule that reads the call is asked with every call, and what it read is sealed for a replay.
+    ("ambit-call-ruled", 4.0),
+];
 /// The largest description: at most so many seconds and megabytes.
 const DOCUMENT: (f64, f64) = (2.0, 200.0);
 /// A decision, in microseconds: all but one in a hundred take less.
