@@ -81,8 +81,10 @@ class TypeScriptClient {
     return { Client, StreamableHTTPClientTransport, UnauthorizedError, options, finish: (url) => [url.searchParams] };
   }
 
-  constructor(line, url, authorize, options = {}) {
+  /** `showUrl` gets the pages a server wants shown, as `{ url, message }`, and says `accept`, `decline` or `cancel`. */
+  constructor(line, url, authorize, { showUrl, ...options } = {}) {
     this.line = line;
+    this.showUrl = showUrl;
     this.url = new URL(url);
     this.provider = new Provider(`e2e TypeScript ${line}`, authorize, options);
   }
@@ -96,7 +98,12 @@ class TypeScriptClient {
     this.sdk ??= await TypeScriptClient.load(this.line);
     return this.#authorized(async () => {
       this.transport = new this.sdk.StreamableHTTPClientTransport(this.url, { authProvider: this.provider });
-      this.client = new this.sdk.Client({ name: `e2e-${this.line}`, version: '1' }, this.sdk.options);
+      const capabilities = this.showUrl ? { elicitation: { url: {} } } : {};
+      this.client = new this.sdk.Client({ name: `e2e-${this.line}`, version: '1' }, { ...this.sdk.options, capabilities });
+      // Line v1 is told by an error what to show, and shows it itself.
+      if (this.showUrl && this.line !== 'v1') {
+        this.client.setRequestHandler('elicitation/create', async ({ params }) => ({ action: await this.showUrl(params) }));
+      }
       await this.client.connect(this.transport);
     });
   }

@@ -24,6 +24,15 @@ export class Person {
     return page;
   }
 
+  /** Says yes to one call on its page, as an approver who logs in for it. */
+  async approve(url, reason) {
+    const page = await this.open(url);
+    const form = ({ action, inputs }) => action === page.url && inputs.some(({ value }) => value === 'approve');
+    const said = await this.browser.submit(page, { reason }, { form, press: 'approve' });
+    assert.ok(said.status < 400, `${said.status} ${said.text}`);
+    return page.text;
+  }
+
   /** Ticks every toolset for a connected client on the page of connected applications. */
   async allowEverything(publicUrl, clientName) {
     const page = await this.open(`${publicUrl}/clients`);

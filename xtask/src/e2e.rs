@@ -13,6 +13,8 @@ use crate::{
 pub enum Part {
     /// The MCP SDKs through the whole OAuth flow.
     Clients,
+    /// A destructive tool from hidden to expired, with the same.
+    Guarding,
     /// The official conformance suite.
     Conformance,
     /// An OpenID provider as external issuer.
@@ -23,18 +25,19 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order they run.
-    pub const ALL: [Self; 4] = [Self::Demo, Self::Clients, Self::Conformance, Self::Idp];
+    pub const ALL: [Self; 5] = [Self::Demo, Self::Clients, Self::Guarding, Self::Conformance, Self::Idp];
 
     fn parse(word: &str) -> Result<Self> {
         match Self::ALL.into_iter().find(|part| part.name() == word) {
             Some(part) => Ok(part),
-            None => bail!("`{word}` is no part of e2e: `clients`, `conformance`, `idp` or `demo`"),
+            None => bail!("`{word}` is no part of e2e: `clients`, `guarding`, `conformance`, `idp` or `demo`"),
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Clients => "clients",
+            Self::Guarding => "guarding",
             Self::Conformance => "conformance",
             Self::Idp => "idp",
             Self::Demo => "demo",
@@ -61,7 +64,7 @@ pub fn run_into(tally: &mut Tally, parts: &[Part]) -> Result<()> {
             Part::Demo => {
                 tally.check("e2e demo", || demo::check_with(&programs));
             }
-            Part::Clients | Part::Conformance | Part::Idp => {
+            Part::Clients | Part::Guarding | Part::Conformance | Part::Idp => {
                 let file = format!("e2e/{}.test.mjs", part.name());
                 let mut node = command(setup::node()?);
                 node.args(["--test", "--test-concurrency=1", "--test-reporter=spec", &file]);

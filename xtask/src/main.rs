@@ -26,7 +26,7 @@ cargo xtask COMMAND
 
   demo [--check]                 Ambit in front of a sample API and an MCP server, until Ctrl-C; --check calls a tool and ends
   test                           everything CI runs: formatting, lints, architecture, tests, real peers
-  e2e [clients|conformance|idp|demo]
+  e2e [clients|guarding|conformance|idp|demo]
                                  the real peers alone, or one part of them
   bench [--quick] [--json FILE]  figures per call, beside nginx and the bare upstream
   tidy                           the architecture rules
