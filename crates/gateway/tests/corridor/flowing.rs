@@ -91,3 +91,24 @@ async fn a_label_is_noted_before_the_answer_and_not_for_a_call_that_is_not_sent(
     room.upstream.will(Act::Json(200, "{}".into()));
     assert!(send_out(&room, &token).await.text().contains("half hour"));
 }
+
+#[tokio::test]
+async fn what_was_touched_at_one_node_holds_at_another_and_nothing_leaves_when_nobody_can_say() {
+    let url = ambit_store::testing::postgres().unwrap_or_else(|error| panic!("{error}"));
+    let one = Room::in_fleet(url.clone(), None, labelled).await;
+    let two = Room::in_fleet(url, Some(&one), labelled).await;
+    let token = one.alice();
+    read(&one, &token, "list-things", json!({})).await;
+    read(&two, &token, "get-thing", json!({"id": "1"})).await;
+    let sent = one.upstream.seen().len();
+    for node in [&one, &two] {
+        let held = send_out(node, &token).await;
+        assert!(held.text().starts_with("not executed yet: in the last half hour"), "{held:?}");
+    }
+    two.live.store().close().await;
+    // Its reads go on, their labels are known to the store; what would leave is not sent on a guess.
+    read(&two, &token, "get-thing", json!({"id": "1"})).await;
+    let unknown = send_out(&two, &token).await;
+    assert_eq!(unknown.status, http::StatusCode::SERVICE_UNAVAILABLE, "{unknown:?}");
+    assert_eq!(one.upstream.seen().len(), sent + 1);
+}

@@ -230,6 +230,12 @@ impl Room {
         Self::built(Settings::default(), Credentials::default(), base, |_| ()).await
     }
 
+    /// A node of a fleet over another deployment than the usual: the first on a store, or one beside it.
+    pub async fn in_fleet(store: StoreUrl, beside: Option<&Self>, change: impl FnOnce(&mut Deployment)) -> Self {
+        let base = Base { guarded: true, store: Some(store), beside, ..Base::default() };
+        Self::built(Settings::default(), Credentials::default(), base, change).await
+    }
+
     /// One whose MCP server is spoken to with the secret, too.
     pub async fn with_credential_at_peer() -> Self {
         let credential = Credential {
