@@ -224,6 +224,22 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Message<'a>, Refusal
     }
 }
 
+/// Reads a body that is one object of any shape, as strictly as a message. Whoever looks into it afterwards, however
+/// leniently, finds one reading.
+///
+/// # Errors
+/// See [`StrictError`].
+pub fn object<'a>(body: &'a [u8], limits: &Limits) -> Result<Raw<'a>, StrictError> {
+    let text = text_of(body, limits)?;
+    let mut scanner =
+        Scanner::new(text, Mode::Strict, limits.max_depth.min(Limits::DEPTH_CEILING), limits.max_key_bytes);
+    if scanner.peek() != Some(b'{') {
+        return Err(not_an_object(&mut scanner));
+    }
+    let read = scanner.value().and_then(|object| scanner.finish().map(|()| object));
+    read.map(Raw::from_scanned).map_err(|fault| StrictError::Json { fault, offset: scanner.at() })
+}
+
 fn text_of<'a>(body: &'a [u8], limits: &Limits) -> Result<&'a str, StrictError> {
     if body.len() > limits.max_body_bytes {
         let (found, limit) = (body.len(), limits.max_body_bytes);

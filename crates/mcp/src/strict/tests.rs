@@ -271,6 +271,27 @@ fn any_value() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn an_object_of_any_shape_is_read_as_strictly() {
+    let limits = Limits { max_body_bytes: 64, max_depth: 3, ..Limits::default() };
+    let read =
+        |body: &'static str| object(body.as_bytes(), &limits).map(Raw::as_str).map_err(|error| error.to_string());
+    assert_eq!(read(r#" {"a":{"b":[1e400]},"A":2} "#).unwrap(), r#"{"a":{"b":[1e400]},"A":2}"#);
+    for (body, told) in [
+        ("", "ends too early"),
+        ("[{}]", "this body is an array"),
+        (r#"{"a":1}{"#, "after"),
+        (r#"{"a":{"b":1,"\u0062":2}}"#, "duplicate key"),
+        (r#"{"a":[[[1]]]}"#, "nesting deeper than 3"),
+        ("\u{feff}{}", "byte order mark"),
+        (r#"{"a":"\ud800"}"#, "surrogate"),
+        (r#"{"a":"0123456789012345678901234567890123456789012345678901234567890"}"#, "over the limit of 64 bytes"),
+    ] {
+        let error = read(body).unwrap_err();
+        assert!(error.contains(told), "{body}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_serde_writes_is_accepted_and_means_the_same(value in any_value()) {
