@@ -58,7 +58,7 @@ impl Entered {
     /// A closed refusal: the caller, or the endpoint, is not there any more.
     pub(crate) async fn on(self, gateway: &Gateway, snapshot: Arc<Snapshot>) -> Result<Self, Closed<Reply>> {
         let Self { head, place, source, started, .. } = self;
-        let Some(place) = Place::find(snapshot, head.uri.path()) else {
+        let Some(place) = place.on(snapshot) else {
             let gone = Reply::empty(http::StatusCode::NOT_FOUND, "no_such_endpoint");
             return Err(trail::refuse_early(gateway, place.slug(), source, gone));
         };

@@ -11,7 +11,7 @@ use ambit_model::{
     Outcome,
     ids::{EndpointSlug, Millis},
 };
-use ambit_policy::{CallFacts, EndpointIndex, ToolIndex, Verdict, Visible};
+use ambit_policy::{CallFacts, CallerClass, EndpointIndex, ToolIndex, Verdict, Visible};
 
 use crate::{http::Place, resolve::Target, ruled::Ruled, trail::Judged};
 
@@ -41,7 +41,8 @@ pub(crate) enum Denied {
 /// [`Denied`].
 pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) -> Result<Permit, Denied> {
     let snapshot = target.snapshot();
-    let (verdict, outcome) = judge(snapshot, caller, (target.endpoint(), target.judged()), now);
+    let who = (caller.class(), caller.issued_at());
+    let (verdict, outcome) = standing(snapshot, who, (target.endpoint(), target.judged()), now);
     let entry = snapshot.catalogue.entry(target.position());
     let hidden = |judged| {
         let (asked, is_there) = (target.asked().to_owned(), target.is_there());
@@ -71,15 +72,16 @@ pub(crate) fn authorize(target: &Target<'_>, caller: &Arc<Caller>, now: Millis) 
     }
 }
 
-/// The remembered verdict over one tool, and what it comes to: hidden, whatever the verdict, once a revocation reaches the tool.
-fn judge(
+/// The remembered verdict over one tool for a class of callers, and what it comes to: hidden, whatever the verdict, once a
+/// revocation reaches the tool for what was issued then. No permit: whoever only asks gets this.
+pub(crate) fn standing(
     snapshot: &Snapshot,
-    caller: &Caller,
+    (class, issued_at): (&CallerClass, Millis),
     (endpoint, tool): (EndpointIndex, ToolIndex),
     now: Millis,
 ) -> (Arc<Verdict>, Outcome) {
-    let verdict = snapshot.judge.standing(caller.class(), endpoint, tool, now);
-    let outcome = if is_revoked(snapshot, tool, caller) { Outcome::Hidden } else { verdict.outcome };
+    let verdict = snapshot.judge.standing(class, endpoint, tool, now);
+    let outcome = if is_revoked(snapshot, tool, issued_at) { Outcome::Hidden } else { verdict.outcome };
     (verdict, outcome)
 }
 
@@ -121,7 +123,8 @@ impl Permit {
             return None;
         }
         let entry = current.catalogue.entry(ambit_live::snapshot::position_of(number))?;
-        let (verdict, outcome) = judge(current, &caller, (endpoint, number), now);
+        let who = (caller.class(), caller.issued_at());
+        let (verdict, outcome) = standing(current, who, (endpoint, number), now);
         (outcome == Outcome::Allow && entry.tool.pin() == self.tool.pin()).then_some(verdict)
     }
 
@@ -156,11 +159,11 @@ pub(crate) fn visible(place: &Place, caller: &Caller, now: Millis) -> Arc<Visibl
     place.snapshot().judge.visible(caller.class(), place.number(), now)
 }
 
-/// Whether a revocation hides a tool that is otherwise visible.
-pub(crate) fn is_revoked(snapshot: &Snapshot, tool: ToolIndex, caller: &Caller) -> bool {
+/// Whether a revocation hides a tool that is otherwise visible to what was issued then.
+pub(crate) fn is_revoked(snapshot: &Snapshot, tool: ToolIndex, issued_at: Millis) -> bool {
     snapshot.revocations.reach_tools()
         && snapshot
             .catalogue
             .entry(ambit_live::snapshot::position_of(tool))
-            .is_none_or(|entry| snapshot.revocations.hides_tool(entry.tool.id(), caller.issued_at()))
+            .is_none_or(|entry| snapshot.revocations.hides_tool(entry.tool.id(), issued_at))
 }

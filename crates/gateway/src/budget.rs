@@ -17,14 +17,7 @@ use ambit_model::{
 };
 use quick_cache::sync::Cache;
 
-use crate::{
-    answer::Reply,
-    authenticate::Entered,
-    gateway::Gateway,
-    guard::Guarded,
-    http::Place,
-    trail::{self, Closed},
-};
+use crate::{answer::Reply, authenticate::Entered, gateway::Gateway, guard::Guarded, http::Place};
 pub use days::DayCount;
 use spent::Spent;
 pub(crate) use spent::{Over, Taken};
@@ -70,13 +63,12 @@ pub(crate) struct OverBudget {
 /// Takes what any request costs, whatever it turns out to be.
 ///
 /// # Errors
-/// A closed refusal with HTTP 429: its person is over their budget.
-pub(crate) fn admit(gateway: &Gateway, entered: &Entered) -> Result<Option<Taken>, Closed<Reply>> {
+/// HTTP 429: its person is over their budget.
+pub(crate) fn admit(gateway: &Gateway, entered: &Entered) -> Result<Option<Taken>, Reply> {
     let now = gateway.live().clock().now();
     gateway.shared.budgets.admit(entered.place(), entered.caller(), now).map_err(|over| {
         let sentence = format!("{}, so nothing was done", over.sentence());
-        let reply = Reply::over_budget(None, &sentence, over.wait_ms(), OVER_BUDGET);
-        trail::refuse_over_budget(gateway, entered, reply)
+        Reply::over_budget(None, &sentence, over.wait_ms(), OVER_BUDGET)
     })
 }
 

@@ -1,6 +1,6 @@
 //! The way of a request, stage by stage. This file only puts the stages in order; each decides in its own file.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use ambit_identity::approvals::spend::note_outcome;
 use ambit_live::mode::Down;
@@ -14,7 +14,6 @@ use ambit_model::event::Executed;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Method as Verb;
-use http_body::Body as _;
 
 use crate::{
     afford::{self, Afforded},
@@ -33,9 +32,10 @@ use crate::{
     legacy,
     parse::{self, Inbound, Method},
     progress::Wish,
+    receive::receive,
     refuse,
     resolve::resolve,
-    trail::{Closed, Opened},
+    trail::{self, Closed, Opened},
     upstream::{self, Upstreams},
 };
 
@@ -55,9 +55,9 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     // Whatever it turns out to be: who only sends nonsense is slowed down like everybody.
     let place = match budget::admit(gateway, &entered) {
         Ok(place) => place,
-        Err(closed) => {
+        Err(reply) => {
             parse::discard(body, parse::OF_STRANGERS).await;
-            return closed.into();
+            return trail::refuse_over_budget(gateway, &entered, reply).into();
         }
     };
     match verb {
@@ -65,7 +65,8 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
         Verb::DELETE => return legacy::end(gateway, entered).await.into(),
         _ => return entered.refuse(gateway, Reply::method_not_allowed()).into(),
     }
-    let (body, part) = match receive(gateway, &entered, body).await {
+    let admitted = parse::admit(&entered.head().headers, &body, &gateway.shared.settings.limits);
+    let (body, part) = match receive(gateway, &entered, body, admitted).await {
         Ok(received) => received,
         Err(reply) => return entered.refuse(gateway, reply).into(),
     };
@@ -82,42 +83,6 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     let gateway = gateway.clone();
     let running = Arc::clone(&gateway.shared);
     finish::run(&running.running, |finish| answer(gateway, entered, (body, (part, place)), finish)).await
-}
-
-/// Reads the body. A client that leaves meanwhile is counted.
-async fn receive(gateway: &Gateway, entered: &Entered, body: Body) -> Result<(Bytes, Part), Reply> {
-    let settings = &gateway.shared.settings;
-    let admitted = parse::admit(&entered.head().headers, &body, &settings.limits).and_then(|()| {
-        let announced = body.size_hint().exact();
-        gateway.shared.bodies.part(entered.caller().person(), announced, settings.limits.max_body_bytes)
-    });
-    let part = match admitted {
-        Ok(part) => part,
-        Err(reply) => {
-            parse::discard(body, parse::OF_CALLERS).await;
-            return Err(reply);
-        }
-    };
-    let mut waiting = Waiting { gateway, endpoint: entered.place().slug(), source: entered.source(), here: true };
-    let read = parse::body(body, &settings.limits, settings.body_timeout).await;
-    waiting.here = false;
-    Ok((read?, part))
-}
-
-/// Counts a client that is gone before it said what it wanted.
-struct Waiting<'a> {
-    gateway: &'a Gateway,
-    endpoint: &'a str,
-    source: IpAddr,
-    here: bool,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if self.here {
-            self.gateway.live().recorder().refused_early(self.endpoint, self.source, "client_left");
-        }
-    }
 }
 
 /// Everything after the body. Owns all it needs, so that it can go on without its client; what it takes of its person's

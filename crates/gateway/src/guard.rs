@@ -34,6 +34,7 @@ use serde_json::Value;
 
 use crate::{authorize::Permit, gateway::Gateway, ruled::Ruled};
 use circumstances::Circumstances;
+pub(crate) use circumstances::touched;
 
 /// The proof that one exact call may be dispatched, and what it will send.
 pub(crate) struct Guarded {
@@ -113,17 +114,7 @@ pub(crate) async fn guard(gateway: &Gateway, permit: Permit, brought: &Brought<'
     if brought.era.is_modern() {
         tool.mirrors().agree(brought.headers, &arguments).map_err(|error| Refusal::Headers(error.to_rpc()))?;
     }
-    hold_to_schema(tool, &arguments)?;
-    hold_to_grants(permit.verdict(), &arguments)?;
-    let server =
-        snapshot.deployment.servers.get(&tool.id().server).ok_or_else(|| {
-            Refusal::call("its server is not there any more; read the list of tools again", "no_server")
-        })?;
-    let credential = credential(snapshot, server, tool.effect.effect)?;
-    let sending = match &tool.binding {
-        Binding::Operation(operation) => Sending::Rest(build(snapshot, tool, operation, &arguments)?),
-        Binding::Mcp { .. } => Sending::Mcp,
-    };
+    let Prepared { credential, sending } = prepare(snapshot, tool, permit.verdict(), &arguments)?;
     let canonical = strict::to_sorted_json(&arguments);
     let digest = gateway.live().keys().argument_digest(&canonical);
     let trace = brought.params.meta.traceparent.as_deref().and_then(trace_id).map(ToOwned::to_owned);
@@ -188,6 +179,44 @@ impl Unapproved {
         let ruled = Arc::new(self.guarded.ruled.approved());
         same.then(|| Guarded { spent: Some(spent), ruled, ..self.guarded })
     }
+}
+
+/// What a call with these arguments would send, and spend.
+pub(crate) struct Prepared {
+    credential: Option<Arc<Spendable>>,
+    sending: Sending,
+}
+
+/// Holds arguments to the schema and to the grants, and builds what would be sent. Asks no rule and sends nothing.
+///
+/// # Errors
+/// [`Refusal::Call`].
+pub(crate) fn prepare(
+    snapshot: &Snapshot,
+    tool: &PublishedTool,
+    verdict: &Verdict,
+    arguments: &Value,
+) -> Result<Prepared, Refusal> {
+    hold_to_schema(tool, arguments)?;
+    hold_to_grants(verdict, arguments)?;
+    let credential = reachable(snapshot, tool)?;
+    let sending = match &tool.binding {
+        Binding::Operation(operation) => Sending::Rest(build(snapshot, tool, operation, arguments)?),
+        Binding::Mcp { .. } => Sending::Mcp,
+    };
+    Ok(Prepared { credential, sending })
+}
+
+/// What would be spent on a call of a tool, whatever its arguments.
+///
+/// # Errors
+/// [`Refusal::Call`]: its server is gone, or its credential was revoked.
+pub(crate) fn reachable(snapshot: &Snapshot, tool: &PublishedTool) -> Result<Option<Arc<Spendable>>, Refusal> {
+    let server =
+        snapshot.deployment.servers.get(&tool.id().server).ok_or_else(|| {
+            Refusal::call("its server is not there any more; read the list of tools again", "no_server")
+        })?;
+    credential(snapshot, server, tool.effect.effect)
 }
 
 fn hold_to_schema(tool: &PublishedTool, arguments: &Value) -> Result<(), Refusal> {

@@ -53,6 +53,11 @@ impl Place {
         Some(Self { snapshot, number })
     }
 
+    /// The same endpoint in another snapshot, if it is still published.
+    pub(crate) fn on(&self, snapshot: Arc<Snapshot>) -> Option<Self> {
+        Self::find(snapshot, &self.view()?.endpoint.path)
+    }
+
     pub(crate) fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
@@ -73,12 +78,9 @@ impl Place {
 
 /// Every request to an endpoint.
 pub(crate) async fn endpoint(State(gateway): State<Gateway>, request: Request) -> Response {
-    let started = Instant::now();
-    let (head, body) = request.into_parts();
-    let source = source(&head);
-    let ended = match Place::find(gateway.live().current(), head.uri.path()) {
-        Some(place) => corridor::pass(&gateway, Arrival { head, place, source, started }, body).await,
-        None => trail::refuse_early(&gateway, "other", source, no_such_endpoint()).into(),
+    let ended = match arrived(request, |path| Place::find(gateway.live().current(), path)) {
+        Ok((arrival, body)) => corridor::pass(&gateway, arrival, body).await,
+        Err(source) => trail::refuse_early(&gateway, "other", source, no_such_endpoint()).into(),
     };
     match ended {
         Ended::Whole(closed) => respond(closed),
@@ -86,7 +88,21 @@ pub(crate) async fn endpoint(State(gateway): State<Gateway>, request: Request) -
     }
 }
 
-fn no_such_endpoint() -> Reply {
+/// A request at the place that its path names.
+///
+/// # Errors
+/// Where it came from: nothing is published at its path.
+pub(crate) fn arrived(request: Request, find: impl FnOnce(&str) -> Option<Place>) -> Result<(Arrival, Body), IpAddr> {
+    let started = Instant::now();
+    let (head, body) = request.into_parts();
+    let source = source(&head);
+    match find(head.uri.path()) {
+        Some(place) => Ok((Arrival { head, place, source, started }, body)),
+        None => Err(source),
+    }
+}
+
+pub(crate) fn no_such_endpoint() -> Reply {
     let body = r#"{"error":"not_found","error_description":"no endpoint is published at this path"}"#;
     let answer = Answer { status: StatusCode::NOT_FOUND, headers: HeaderMap::new(), body: body.to_owned() };
     Reply::of_identity(answer, "no_such_endpoint")

@@ -34,6 +34,7 @@ mod metadata;
 mod metrics;
 mod parse;
 mod progress;
+mod receive;
 mod refuse;
 mod replay;
 mod resolve;

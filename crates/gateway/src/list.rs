@@ -106,7 +106,8 @@ impl Lists {
         let snapshot = place.snapshot();
         if snapshot.revocations.reach_tools() {
             // Rare, and different for each token: not worth keeping.
-            let seen = list.tools.iter().copied().filter(|tool| !authorize::is_revoked(snapshot, *tool, caller));
+            let seen =
+                list.tools.iter().copied().filter(|tool| !authorize::is_revoked(snapshot, *tool, caller.issued_at()));
             return Arc::new(self.write(view, list, &snapshot.catalogue, seen, after));
         }
         let key = Key {

@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use ambit_identity::caller::Caller;
 use ambit_live::keys::Keys;
 use ambit_model::replay::KeptCaller;
-use ambit_policy::{CallFacts, Judge, ToolIndex};
+use ambit_policy::{CallFacts, CallerClass, Judge, ToolIndex};
 
 /// The caller's facts: sealed once for each token and revision, not for each call.
-pub(crate) fn caller(keys: &Keys, caller: &Caller) -> Option<Arc<str>> {
-    caller.class().note(|facts| keys.seal_for_replay(&KeptCaller::from(facts)).map(Into::into))
+pub(crate) fn caller(keys: &Keys, class: &CallerClass) -> Option<Arc<str>> {
+    class.note(|facts| keys.seal_for_replay(&KeptCaller::from(facts)).map(Into::into))
 }
 
 /// What the rules about a tool read of a call. Nothing for a tool without such rules.

@@ -10,6 +10,7 @@ use ambit_live::{
     catalogue::ToolPosition,
     snapshot::{index_of, position_of},
 };
+use ambit_model::ids::ToolId;
 use ambit_policy::{EndpointIndex, ToolIndex};
 
 use crate::http::Place;
@@ -28,6 +29,17 @@ pub(crate) fn resolve<'a>(place: &'a Place, asked: &'a str) -> Target<'a> {
     let found = place.view().and_then(|view| view.position(asked));
     let judged = found.and_then(index_of).unwrap_or(stand_in);
     Target { place, asked, found, judged }
+}
+
+/// The same for whoever may also name a tool by its id, `server/tool`: the id of one that this endpoint does not publish means
+/// nothing here. No shown name has a `/`, so a text has one reading.
+pub(crate) fn resolve_by_any_name<'a>(place: &'a Place, asked: &'a str) -> Target<'a> {
+    let by_name = resolve(place, asked);
+    let (Some(view), Ok(id)) = (place.view(), ToolId::parse(asked)) else { return by_name };
+    let published = |position: &ToolPosition| view.shown_name(*position).is_some();
+    let found = place.snapshot().catalogue.position(&id).filter(published);
+    let judged = found.and_then(index_of).unwrap_or(by_name.judged);
+    Target { found, judged, ..by_name }
 }
 
 impl<'a> Target<'a> {

@@ -4,6 +4,8 @@
 //! A request that is dropped on its way, because its client left or the process stops, is closed by its guard object.
 //! Refusals before anybody was identified are counted, not written one by one. No token, secret or raw argument gets here.
 
+mod judged;
+
 use std::{
     net::IpAddr,
     sync::{Arc, LazyLock},
@@ -12,14 +14,13 @@ use std::{
 
 use ambit_identity::{authenticate::AuthFailure, caller::Caller};
 use ambit_live::{
-    catalogue::PublishedTool,
     keys::Keys,
     recorder::{Appended, Durability, IndexKeys, Open},
 };
 use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
     Outcome,
-    event::{Decided, Event, Executed, Intent, OutcomeEvent, SpentApproval, Target, VERSION},
+    event::{Decided, Event, Executed, Intent, OutcomeEvent, SpentApproval, VERSION},
     ids::{ApprovalId, GrantId, Millis},
 };
 use ambit_policy::Verdict;
@@ -35,6 +36,8 @@ use crate::{
     replay,
     ruled::Ruled,
 };
+pub(crate) use judged::Judged;
+use judged::{Found, decided, target};
 
 /// Places one request takes: an intent and an outcome.
 const PLACES: u32 = 2;
@@ -121,28 +124,6 @@ struct Draft {
     ruled: Option<Arc<Ruled>>,
 }
 
-/// What was asked for, and what was decided about it.
-pub(crate) enum Judged {
-    /// A tool that is hidden, or none: one variant and one way into the trail, so that neither costs more than the other.
-    Hidden {
-        /// The name, as asked.
-        asked: String,
-        /// Whether it means a tool.
-        is_there: bool,
-        /// The tool, or the one that was judged in its stead, and the standing decision. Nothing where there is no tool at all.
-        judged: Option<(Arc<PublishedTool>, Arc<Verdict>)>,
-    },
-    /// A tool, and whether a revocation hides it whatever the verdict.
-    Tool {
-        /// The tool.
-        tool: Arc<PublishedTool>,
-        /// The standing decision.
-        verdict: Arc<Verdict>,
-        /// What it came to for this caller.
-        outcome: Outcome,
-    },
-}
-
 impl Opened {
     /// Reserves the places of a request.
     ///
@@ -183,7 +164,7 @@ impl Opened {
             self.gateway.shared.metrics.rules_broke(&verdict.policies);
         }
         self.draft.judged = Some(judged);
-        self.draft.kept_caller = replay::caller(self.gateway.live().keys(), &self.draft.caller);
+        self.draft.kept_caller = replay::caller(self.gateway.live().keys(), self.draft.caller.class());
     }
 
     /// Notes that the decision stands but this call of a visible tool does not.
@@ -394,26 +375,8 @@ impl Draft {
         at: Millis,
     ) -> Event<'a> {
         let judged = self.judged.as_ref().filter(|_| !with_intent);
-        let (target, decision, asked, filler) = match judged {
-            Some(Judged::Tool { tool, verdict, outcome }) => {
-                (Some(target(tool)), Some(self.decided(verdict, *outcome)), None, None)
-            }
-            Some(Judged::Hidden { asked, is_there, judged }) => {
-                let asked = Some(keys.argument_digest(asked.as_bytes()));
-                match judged {
-                    Some((tool, verdict)) if *is_there => {
-                        (Some(target(tool)), Some(self.decided(verdict, Outcome::Hidden)), asked, None)
-                    }
-                    Some((tool, verdict)) => {
-                        let decided = self.decided(verdict, Outcome::Hidden);
-                        let of_none = Decided { policies: [].as_slice().into(), failed: false, ..decided };
-                        (None, Some(of_none), asked, Some(filler(tool, verdict)))
-                    }
-                    None => (None, None, asked, None),
-                }
-            }
-            None => (None, None, None, None),
-        };
+        let found = judged.map(|judged| judged.found(keys, |verdict, outcome| self.decided(verdict, outcome)));
+        let Found { target, decision, asked, filler } = found.unwrap_or_default();
         Event::Outcome(OutcomeEvent {
             v: VERSION,
             request: open.request(),
@@ -439,23 +402,7 @@ impl Draft {
     }
 
     fn decided<'a>(&'a self, verdict: &'a Verdict, outcome: Outcome) -> Decided<'a> {
-        let ruled = self.ruled.as_ref().map(|ruled| &ruled.verdict);
-        // What a rule about the call decided is named in place of what let the caller in.
-        let by_call = ruled.filter(|ruled| outcome != Outcome::Allow && ruled.outcome != Outcome::Allow);
-        let reported = match ruled.map_or(&[][..], |ruled| ruled.reported.as_slice()) {
-            [] => verdict.reported.as_slice().into(),
-            of_call => [verdict.reported.as_slice(), of_call].concat().into(),
-        };
-        Decided {
-            outcome,
-            policies: by_call.map_or(&verdict.policies, |ruled| &ruled.policies).as_slice().into(),
-            rules: verdict.rules,
-            revision: verdict.revision,
-            failed: by_call.map_or(verdict.evaluation_error, |ruled| ruled.failed),
-            reported,
-            caller: self.kept_caller.as_deref().map(Into::into),
-            call: self.ruled.as_ref().and_then(|ruled| ruled.kept.as_deref()).map(Into::into),
-        }
+        decided((verdict, outcome), self.ruled.as_deref(), self.kept_caller.as_deref())
     }
 
     /// What the record is found by: shared words, so that nothing is copied for it.
@@ -479,27 +426,6 @@ fn word(outcome: Outcome) -> Arc<str> {
         LazyLock::new(|| Outcome::ALL.map(|outcome| outcome.as_str().into()));
     let place = Outcome::ALL.iter().position(|one| *one == outcome);
     place.and_then(|place| WORDS.get(place)).map_or_else(|| outcome.as_str().into(), Arc::clone)
-}
-
-fn target(tool: &PublishedTool) -> Target<'_> {
-    let id = tool.id();
-    Target { server: id.server.as_str(), tool: id.tool.as_str(), definition: tool.digest, effect: tool.effect.effect }
-}
-
-/// As long as what the record of this tool says and that of an absent one does not.
-fn filler(tool: &PublishedTool, verdict: &Verdict) -> &'static str {
-    /// Longest.
-    static FILLER: &str = match std::str::from_utf8(&[b'-'; 1024]) {
-        Ok(filler) => filler,
-        Err(_) => "",
-    };
-    const DIGEST: usize = "sha256:".len() + 64;
-    const AROUND: usize =
-        r#""target":{"server":"","tool":"","definition":"","effect":""}"#.len() + DIGEST - r#""filler":"""#.len();
-    let id = tool.id();
-    let target = AROUND + id.server.as_str().len() + id.tool.as_str().len() + tool.effect.effect.as_str().len();
-    let policies: usize = verdict.policies.iter().map(|policy| policy.len() + r#""","#.len()).sum();
-    FILLER.get(..target + policies.saturating_sub(1)).unwrap_or(FILLER)
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

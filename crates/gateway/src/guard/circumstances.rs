@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use ambit_live::mode::Down;
-use ambit_model::ids::Millis;
+use ambit_model::{Digest, ids::Millis};
 use ambit_policy::CallFacts;
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl Circumstances {
         let now_ms = gateway.live().clock().now();
         let touched = if permit.asks_what_was_touched() {
             // Boxed: what asks the store is large, and most calls have no use for it.
-            Box::pin(touched(gateway, permit, now_ms)).await?
+            Box::pin(touched(gateway, &permit.caller().name(), now_ms)).await?
         } else {
             BTreeSet::new()
         };
@@ -47,9 +47,13 @@ impl Circumstances {
     }
 }
 
-async fn touched(gateway: &Gateway, permit: &Permit, now: Millis) -> Result<BTreeSet<String>, Down> {
+/// The labels that user, agent and client carry together, by what they are known by.
+///
+/// # Errors
+/// What is down: nobody can say.
+pub(crate) async fn touched(gateway: &Gateway, caller: &Digest, now: Millis) -> Result<BTreeSet<String>, Down> {
     let live = gateway.live();
-    let labels = live.flow().touched(live.store(), &permit.caller().name(), now).await.map_err(|error| {
+    let labels = live.flow().touched(live.store(), caller, now).await.map_err(|error| {
         tracing::warn!(%error, "what a caller touched cannot be asked: its call is refused");
         Down::Store
     })?;
