@@ -64,6 +64,8 @@ pub enum Event<'a> {
     Intent(Intent<'a>),
     /// A request is about to be answered.
     Outcome(OutcomeEvent<'a>),
+    /// A question about a call is about to be answered. Nothing was called.
+    Evaluation(Evaluation<'a>),
     /// An administrative act: grant, reveal, revoke, block, accept, mint, configuration applied, login.
     Act(Act<'a>),
     /// Failures to parse or authenticate, summed up per source prefix, reason and minute.
@@ -77,7 +79,7 @@ impl Event<'_> {
             Self::Intent(intent) => intent.write(),
             Self::Outcome(outcome) => outcome.write(),
             // INVARIANT: events hold strings, integers, digests and JSON only, so they always serialise.
-            Self::Act(_) | Self::Rollup(_) => {
+            Self::Evaluation(_) | Self::Act(_) | Self::Rollup(_) => {
                 serde_json::to_vec(self).unwrap_or_else(|_| br#"{"event":"unserialisable"}"#.to_vec())
             }
         }
@@ -267,6 +269,60 @@ pub struct OutcomeEvent<'a> {
     /// The approval it waits for, or was told of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<&'a str>,
+}
+
+/// A question about a call, answered by the decision point: it was decided as the call would be, and nothing was called.
+#[derive(Serialize, Debug)]
+pub struct Evaluation<'a> {
+    /// Format version.
+    pub v: u8,
+    /// The request, which may have asked several.
+    pub request: RequestId,
+    /// When.
+    pub at: Millis,
+    /// The endpoint's slug.
+    pub endpoint: &'a str,
+    /// Who asked.
+    pub who: Who<'a>,
+    /// Whom it was about, unless whoever asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<About<'a>>,
+    /// What would be done, if it is something we know: `tools/call`, `tools/list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<&'a str>,
+    /// The tool; absent for one that does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target<'a>>,
+    /// Keyed digest of the resource that was asked for when it is hidden from them or absent: what callers type may be anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Digest>,
+    /// As [`OutcomeEvent::filler`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filler: Option<&'a str>,
+    /// HMAC-SHA-256 of the canonical arguments under the deployment's key, if the question gave any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Digest>,
+    /// The decision, if it came to one over a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decided<'a>>,
+    /// What was answered: whether it is allowed.
+    pub allowed: bool,
+    /// Why: `ok`, or the reason of a denial.
+    pub result: &'a str,
+}
+
+/// Whom a question is about: as whoever asked named them.
+#[derive(Serialize, Clone, Debug)]
+pub struct About<'a> {
+    /// `issuer:subject` of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Cow<'a, str>>,
+    /// The agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Cow<'a, str>>,
+    /// The client software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Cow<'a, str>>,
 }
 
 /// An administrative act.

@@ -61,6 +61,11 @@ impl Keys {
                 .with_target(outcome.target.as_ref())
                 .with_decision(outcome.decision.as_ref())
                 .with_endpoint(outcome.endpoint),
+            Event::Evaluation(evaluation) => Self::default()
+                .with_who(Some(&evaluation.who))
+                .with_target(evaluation.target.as_ref())
+                .with_decision(evaluation.decision.as_ref())
+                .with_endpoint(evaluation.endpoint),
             Event::Act(act) => Self { subject: Some(person_of(act.subject).into()), ..Self::default() },
             Event::Rollup(rollup) => {
                 let subject = rollup.subject.map(|subject| person_of(subject).into());
@@ -123,7 +128,7 @@ fn person_of(subject: &str) -> &str {
 /// What a reader takes from the bytes of an event. Members it does not know are skipped.
 #[derive(Deserialize, Debug)]
 pub struct Peek {
-    /// `intent`, `outcome`, `act` or `rollup`.
+    /// `intent`, `outcome`, `evaluation`, `act` or `rollup`.
     pub event: String,
     /// Links the events of one request.
     #[serde(deserialize_with = "request_id")]

@@ -180,6 +180,14 @@ fn in_words(record: &Value) -> String {
             let of = [text("/source"), text("/endpoint"), subject, agent, client, text("/reason")];
             [format!("{count} refused")].into_iter().chain(of.map(ToOwned::to_owned)).collect()
         }
+        "evaluation" => {
+            let about = [text("/about/user"), text("/about/agent"), text("/about/client")];
+            let about = about.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" + ");
+            let about = if about.is_empty() { about } else { format!("about {about}") };
+            let decision = [text("/decision/outcome"), text("/result")].map(ToOwned::to_owned);
+            let what = [text("/request").to_owned(), who(), about, text("/action").to_owned(), target()];
+            what.into_iter().chain(decision).collect()
+        }
         _ => vec![
             text("/request").into(),
             who(),
@@ -223,6 +231,17 @@ mod tests {
         assert_eq!(
             in_words(&rollup),
             "1970-01-01T00:00:00Z  #6  rollup  7 refused  192.0.2.0/24  login  user local:bob  login_failed"
+        );
+        let evaluation = json!({"leaf": 7, "event": {
+            "event": "evaluation", "at": 0, "request": "r", "who": {"user": "local:svc", "client": "pep"},
+            "about": {"user": "local:alice", "client": "app"}, "action": "tools/call",
+            "target": {"server": "mux", "tool": "get-asset"}, "decision": {"outcome": "refused"}, "allowed": false,
+            "result": "bad_arguments",
+        }});
+        assert_eq!(
+            in_words(&evaluation),
+            "1970-01-01T00:00:00Z  #7  evaluation  r  local:svc + pep  about local:alice + app  tools/call  \
+             mux/get-asset  refused  bad_arguments"
         );
         assert_eq!(in_words(&json!({"leaf": 5, "event": {"event": "unreadable"}})), "  #5  unreadable");
     }
