@@ -9,6 +9,7 @@ use ambit_model::{
     Digest,
     break_glass::BreakGlass,
     budget::Budgets,
+    caller::{Assurance, ClientFacts},
     ceiling::ClientCeilings,
     endpoint::{Endpoint, EndpointIssuer},
     grant::Grant,
@@ -92,9 +93,17 @@ pub struct RegisteredClient {
     pub secret: Option<ambit_model::secret::SecretRef>,
     /// Whether it may introspect tokens (a resource server).
     pub may_introspect: bool,
+    /// Whether it may ask the decision point about others (a policy enforcement point).
+    pub is_pep: bool,
 }
 
 impl Deployment {
+    /// Whether a client, by the secret it proved, may ask the decision point about others.
+    pub fn is_pep(&self, client: &ClientFacts) -> bool {
+        let is_proven = client.assurance == Assurance::Confidential;
+        is_proven && self.clients.iter().any(|known| known.id == client.id && known.is_pep && known.secret.is_some())
+    }
+
     /// The endpoint with this slug.
     pub fn endpoint(&self, slug: &EndpointSlug) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.slug == *slug)

@@ -474,6 +474,9 @@ pub struct Client {
     /// Whether it is a resource server that may introspect tokens. Needs a secret.
     #[serde(default)]
     pub introspect: bool,
+    /// Whether it is a policy enforcement point that may ask the decision point about others than itself. Needs a secret.
+    #[serde(default)]
+    pub pep: bool,
 }
 
 /// What operators may do.

@@ -176,6 +176,7 @@ toolsets = ["read", "*"]
 introspect = true
 [clients."https://c.example/client.json"]
 toolsets = ["write"]
+pep = true
 "#
     )));
 }

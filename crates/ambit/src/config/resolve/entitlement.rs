@@ -79,7 +79,7 @@ impl Resolving<'_> {
         let mut clients = Vec::new();
         for (id, raw) in &self.raw.clients {
             let place = place.key(id);
-            let registers = !raw.redirect_uris.is_empty() || raw.secret.is_some() || raw.introspect;
+            let registers = !raw.redirect_uris.is_empty() || raw.secret.is_some() || raw.introspect || raw.pep;
             if !registers {
                 continue;
             }
@@ -92,6 +92,10 @@ impl Resolving<'_> {
             if raw.introspect && raw.secret.is_none() {
                 self.findings.error(&place.key("introspect"), "is `true`, but nothing proves who asks: add `secret`");
             }
+            if raw.pep && raw.secret.is_none() {
+                let message = "is `true`, but nothing proves who asks about other people: add `secret`";
+                self.findings.error(&place.key("pep"), message);
+            }
             let secret = raw.secret.as_ref().and_then(|secret| self.secret(&place.key("secret"), secret));
             let Some(client) = self.leaf(&place, ClientId::parse(id)) else { continue };
             clients.push(RegisteredClient {
@@ -100,6 +104,7 @@ impl Resolving<'_> {
                 redirect_uris: raw.redirect_uris.clone(),
                 secret,
                 may_introspect: raw.introspect,
+                is_pep: raw.pep,
             });
         }
         clients

@@ -306,6 +306,7 @@ fn client(id: &str, redirects: &[&str], secret: Option<&str>, may_introspect: bo
         redirect_uris: redirects.iter().map(|uri| (*uri).to_owned()).collect(),
         secret: secret.map(|name| SecretRef::Env(name.into())),
         may_introspect,
+        is_pep: false,
     }
 }
 
