@@ -192,7 +192,7 @@ fn counts_no_cookie(path: &str) -> bool {
 }
 
 fn is_endpoint(path: &str) -> bool {
-    path == "/mcp" || path.starts_with("/mcp/")
+    path == "/mcp" || path.starts_with("/mcp/") || path.starts_with("/access/")
 }
 
 impl Wrong {

@@ -19,6 +19,7 @@ mod bodies;
 mod breaker;
 mod budget;
 mod corridor;
+mod decision;
 mod discover;
 pub mod doors;
 mod faces;

@@ -24,6 +24,8 @@ const ENDS: [&str; 4] = ["ok", "refused", "failed", "cancelled"];
 
 pub(crate) struct Metrics {
     methods: [PerMethod; Method::ALL.len()],
+    /// Questions to the decision point: those with a no, those with a yes.
+    evaluations: [AtomicU64; 2],
     /// By reason. Reasons are static words of this program, so there are few.
     refused: Mutex<BTreeMap<&'static str, u64>>,
     /// By server and kind. Servers are declared, and kinds are static words of this program.
@@ -74,6 +76,7 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         Self {
             methods: Default::default(),
+            evaluations: Default::default(),
             refused: Mutex::default(),
             upstream_failures: Mutex::default(),
             broken_rules: Mutex::default(),
@@ -85,6 +88,13 @@ impl Metrics {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refused.entry(reason).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// Counts a question to the decision point.
+    pub(crate) fn evaluated(&self, allowed: bool) {
+        if let Some(count) = self.evaluations.get(usize::from(allowed)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts a call that got no answer from its server.
@@ -164,6 +174,12 @@ impl Metrics {
             line(format_args!("ambit_request_seconds_sum{{method=\"{method}\"}} {seconds}"));
             line(format_args!("ambit_request_seconds_count{{method=\"{method}\"}} {count}"));
         }
+        line(format_args!("# HELP ambit_evaluations_total Questions that the decision point answered."));
+        line(format_args!("# TYPE ambit_evaluations_total counter"));
+        for (decision, count) in ["false", "true"].iter().zip(&self.evaluations) {
+            let count = count.load(Ordering::Relaxed);
+            line(format_args!("ambit_evaluations_total{{decision=\"{decision}\"}} {count}"));
+        }
         line(format_args!(
             "# HELP ambit_refused_total Requests refused before there was anything to judge, by reason."
         ));
@@ -226,6 +242,7 @@ mod tests {
         metrics.closed(Method::CallTool, &Note::of("unknown_tool"), took);
         metrics.closed(Method::CallTool, &Note::of("cancelled"), took);
         metrics.closed(Method::ListTools, &Note::of("ok"), took);
+        metrics.evaluated(true);
         metrics.refused("token_absent");
         metrics.rules_broke(&["night".to_owned()]);
         metrics.rules_broke(&[]);
@@ -245,6 +262,8 @@ mod tests {
             r#"ambit_requests_total{method="tools/list",end="ok"} 1"#,
             r#"ambit_request_seconds_bucket{method="tools/call",le="0.001"} 5"#,
             r#"ambit_request_seconds_count{method="tools/call"} 5"#,
+            r#"ambit_evaluations_total{decision="false"} 0"#,
+            r#"ambit_evaluations_total{decision="true"} 1"#,
             r#"ambit_refused_total{reason="token_absent"} 1"#,
             r#"ambit_rule_errors_total{rule="night"} 1"#,
             r#"ambit_rule_errors_total{rule="none"} 1"#,

@@ -5,7 +5,7 @@ use axum::{
     routing::{any, get},
 };
 
-use crate::{gateway::Gateway, http, metadata};
+use crate::{decision, gateway::Gateway, http, metadata};
 
 /// One route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,9 +21,45 @@ pub struct Route {
 }
 
 /// Every route.
-pub const ROUTES: [Route; 8] = [
+pub const ROUTES: [Route; 14] = [
     Route { path: "/mcp", methods: &["POST", "DELETE"], what: "the default endpoint", is_public: false },
     Route { path: "/mcp/{slug}", methods: &["POST", "DELETE"], what: "an endpoint", is_public: false },
+    Route {
+        path: "/access/v1/evaluation",
+        methods: &["POST"],
+        what: "one question to the decision point of the default endpoint (AuthZEN)",
+        is_public: false,
+    },
+    Route {
+        path: "/access/v1/evaluations",
+        methods: &["POST"],
+        what: "several questions to the decision point of the default endpoint (AuthZEN)",
+        is_public: false,
+    },
+    Route {
+        path: "/mcp/{slug}/access/v1/evaluation",
+        methods: &["POST"],
+        what: "one question to the decision point of an endpoint (AuthZEN)",
+        is_public: false,
+    },
+    Route {
+        path: "/mcp/{slug}/access/v1/evaluations",
+        methods: &["POST"],
+        what: "several questions to the decision point of an endpoint (AuthZEN)",
+        is_public: false,
+    },
+    Route {
+        path: "/.well-known/authzen-configuration",
+        methods: &["GET"],
+        what: "metadata of the decision point of the default endpoint (AuthZEN)",
+        is_public: true,
+    },
+    Route {
+        path: "/.well-known/authzen-configuration/mcp/{slug}",
+        methods: &["GET"],
+        what: "metadata of the decision point of an endpoint (AuthZEN)",
+        is_public: true,
+    },
     Route {
         path: "/.well-known/oauth-protected-resource",
         methods: &["GET"],
@@ -53,11 +89,18 @@ pub const ROUTES: [Route; 8] = [
 ];
 
 pub(crate) fn router(gateway: &Gateway) -> Router {
-    let [default, slugged, prm_root, prm_default, prm_slugged, checkpoint, health, ready] =
+    let [default, slugged, one, several, slugged_one, slugged_several, pdp, pdp_slugged, rest @ ..] =
         ROUTES.map(|route| route.path);
+    let [prm_root, prm_default, prm_slugged, checkpoint, health, ready] = rest;
     Router::new()
         .route(default, any(http::endpoint))
         .route(slugged, any(http::endpoint))
+        .route(one, any(decision::evaluation))
+        .route(several, any(decision::evaluations))
+        .route(slugged_one, any(decision::evaluation))
+        .route(slugged_several, any(decision::evaluations))
+        .route(pdp, get(decision::configuration).options(decision::preflight))
+        .route(pdp_slugged, get(decision::configuration).options(decision::preflight))
         .route(prm_root, get(metadata::protected_resource).options(metadata::preflight))
         .route(prm_default, get(metadata::protected_resource).options(metadata::preflight))
         .route(prm_slugged, get(metadata::protected_resource).options(metadata::preflight))

@@ -4,6 +4,7 @@
 //! A request that is dropped on its way, because its client left or the process stops, is closed by its guard object.
 //! Refusals before anybody was identified are counted, not written one by one. No token, secret or raw argument gets here.
 
+mod evaluated;
 mod judged;
 
 use std::{
@@ -36,6 +37,7 @@ use crate::{
     replay,
     ruled::Ruled,
 };
+pub(crate) use evaluated::Evaluating;
 pub(crate) use judged::Judged;
 use judged::{Found, decided, target};
 

@@ -11,7 +11,9 @@ use serde_json::json;
 use crate::world;
 
 /// What answers 200 to a stranger who sends nothing, and why it may.
-const PUBLIC: [(&str, &str); 11] = [
+const PUBLIC: [(&str, &str); 12] = [
+    // Where the decision point is: addresses made of the public URL, and nothing else.
+    ("GET", "/.well-known/authzen-configuration"),
     ("GET", "/.well-known/oauth-protected-resource"),
     ("GET", "/.well-known/oauth-protected-resource/mcp"),
     ("GET", "/.well-known/ambit/checkpoint"),

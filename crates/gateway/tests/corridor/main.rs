@@ -10,6 +10,7 @@ mod allowing;
 mod approving;
 mod breaking;
 mod crashing;
+mod deciding;
 mod echoing;
 mod entering;
 mod failing;

@@ -13,7 +13,7 @@ use ambit_gateway::{Gateway, GatewayParts, Settings, mcp::McpUpstreams};
 use ambit_identity::{
     authenticate::Authenticator,
     jwks::Jwks,
-    mint::{TokenRequest, mint},
+    mint::{OperatorRequest, TokenRequest, mint, mint_for_operator},
     signing::Signing,
     token::TokenSubject,
 };
@@ -35,7 +35,10 @@ use ambit_model::{
     constraints::Constraints,
     endpoint::{Endpoint, EndpointIssuer},
     grant::{Grant, GrantOrigin, GrantSubject, Reveal},
-    ids::{ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolName, ToolsetSlug, UserKey},
+    ids::{
+        AgentId, ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolName, ToolsetSlug,
+        UserKey,
+    },
     revocation::Scope,
     secret::{Secret, SecretRef},
     server::{
@@ -341,10 +344,54 @@ impl Room {
 
     /// A token of one login.
     pub fn token_of(&self, family: &str, endpoint: usize, user: &str, client: &str, toolsets: &[&str]) -> String {
+        self.minted(
+            family,
+            endpoint,
+            TokenSubject::Person(UserKey::local(user).unwrap()),
+            client_facts(client),
+            toolsets,
+        )
+    }
+
+    /// A token of an agent that acts for a person.
+    pub fn acting(&self, user: &str, agent: &str, client: &str, toolsets: &[&str]) -> String {
+        let (user, agent) = (UserKey::local(user).unwrap(), AgentId::parse(agent).unwrap());
+        self.minted("acting", 0, TokenSubject::Delegated { user, agent }, client_facts(client), toolsets)
+    }
+
+    /// A token of a client that proved its secret, at the default endpoint.
+    pub fn proven(&self, user: &str, client: &str, toolsets: &[&str]) -> String {
+        let client = ClientFacts { assurance: Assurance::Confidential, ..client_facts(client) };
+        let person = TokenSubject::Person(UserKey::local(user).unwrap());
+        self.minted(&format!("family-of-{user}"), 0, person, client, toolsets)
+    }
+
+    /// A token that an operator put together for a person.
+    pub fn operator_token(&self, user: &str) -> String {
+        let deployment = Arc::clone(&self.live.current().deployment);
+        let request = OperatorRequest {
+            operator: "root".into(),
+            user: UserKey::local(user).unwrap(),
+            agent: None,
+            toolsets: None,
+            life_ms: 60_000,
+        };
+        let (endpoint, now) = (&deployment.endpoints[0], self.clock.now());
+        mint_for_operator(&self.signing, &deployment, endpoint, request, now).unwrap().token
+    }
+
+    fn minted(
+        &self,
+        family: &str,
+        endpoint: usize,
+        subject: TokenSubject,
+        client: ClientFacts,
+        toolsets: &[&str],
+    ) -> String {
         let deployment = Arc::clone(&self.live.current().deployment);
         let request = TokenRequest {
-            subject: TokenSubject::Person(UserKey::local(user).unwrap()),
-            client: client_facts(client),
+            subject,
+            client,
             toolsets: toolsets.iter().map(|slug| ToolsetSlug::parse(slug).unwrap()).collect(),
             declined: BTreeSet::new(),
             family: Some(family.to_owned()),
