@@ -7,7 +7,7 @@
 mod state;
 mod words;
 
-use ambit_identity::approvals::{self, Asked, Spending, Standing, Unable, ask::retry_after_ms};
+use ambit_identity::approvals::{self, Asked, Spending, Standing, Unable};
 use ambit_live::mode::Down;
 use ambit_mcp::{
     Id, OwnedRaw, RpcError,
@@ -217,7 +217,7 @@ fn approval_of(standing: &Standing) -> Option<&Approval> {
         | Standing::Approved(approval)
         | Standing::Denied(approval, _)
         | Standing::LetOut(approval) => Some(approval),
-        Standing::TooMany | Standing::Nobody { .. } => None,
+        Standing::TooMany { .. } | Standing::Nobody { .. } => None,
     }
 }
 
@@ -227,9 +227,4 @@ fn settled_until(approval: &Approval) -> Option<Millis> {
         Stage::Consumed { at, .. } | Stage::Executed { at, .. } => Some(at.saturating_add(SETTLED_MS)),
         Stage::Pending { .. } | Stage::Approved { .. } | Stage::Denied { .. } | Stage::Lapsed { .. } => None,
     }
-}
-
-/// How long a caller with too many requests open is told to wait, in milliseconds.
-fn crowded_wait_ms() -> Millis {
-    retry_after_ms(4, Millis::MAX)
 }

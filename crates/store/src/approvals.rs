@@ -85,7 +85,10 @@ pub enum Opened {
     /// The same call was asked for before, and that one answers.
     Known(Approval),
     /// As many of this caller wait as may.
-    TooMany,
+    TooMany {
+        /// When the last of them was made.
+        since: Millis,
+    },
 }
 
 /// Takes the caller's turn: two requests of one caller are opened one after the other, so that neither their number nor the
@@ -98,7 +101,8 @@ const LATEST: &str = "
 select * from approvals where call_digest = $1
 order by case when stage in ('pending', 'approved') then 0 else 1 end, requested_at desc, since desc, id desc limit 1";
 const COUNT_WAITING: &str = "
-select count(*) as waiting from approvals where caller = $1 and stage = 'pending' and until > $2";
+select count(*) as waiting, max(requested_at) as latest from approvals
+where caller = $1 and stage = 'pending' and until > $2";
 /// Makes room for the next request of the same call.
 const LAPSE_OF_CALL: &str = "
 update approvals set stage = 'lapsed', since = until, why = 'expired'
@@ -179,9 +183,10 @@ pub async fn open(
         return Ok(Opened::Known(known));
     }
     let waiting = tx.row(COUNT_WAITING, args![caller.as_str(), now_ms]).await?;
-    let waiting = waiting.map(|row| row.count("waiting")).transpose()?.unwrap_or(0);
-    if waiting >= u64::from(MAX_WAITING) {
-        return Ok(Opened::TooMany);
+    if let Some(row) = waiting
+        && row.count("waiting")? >= u64::from(MAX_WAITING)
+    {
+        return Ok(Opened::TooMany { since: row.opt_int("latest")?.unwrap_or(now_ms) });
     }
     tx.execute(LAPSE_OF_CALL, args![&wish.digest, now_ms]).await?;
     let tool = wish.tool.to_string();

@@ -5,13 +5,13 @@ use ambit_identity::approvals::Standing;
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     approval::{Approval, MAX_WAITING, REFUSED_MS, Stage},
-    calendar::civil_from_days,
+    calendar::{civil_from_days, instant_text},
     event::Executed,
     ids::{Millis, ToolId},
 };
 use serde_json::{Value, json};
 
-use super::{crowded_wait_ms, settled_until};
+use super::settled_until;
 
 /// Most people that are named.
 const NAMED: usize = 5;
@@ -53,8 +53,8 @@ pub(super) fn of(standing: &Standing, tool: &ToolId, deployment: &Deployment, no
             Told { sentence, structured, result: "approval_denied", is_done: false }
         }
         Standing::LetOut(approval) => let_out(approval),
-        Standing::TooMany => {
-            let wait = seconds(crowded_wait_ms());
+        Standing::TooMany { retry_after_ms } => {
+            let wait = seconds(*retry_after_ms);
             let sentence = format!(
                 "not executed: {MAX_WAITING} of your calls wait for an approval already. Wait until some are decided, then call \
                  again with the same arguments, not before {wait} seconds."
@@ -113,7 +113,7 @@ fn waiting(approval: &Approval, approvers: &[String], retry_after_ms: Millis, pa
         "approvers": approvers.iter().take(NAMED).collect::<Vec<_>>(),
         "needed": approval.needed,
         "retry_after": wait,
-        "expires_at": until,
+        "expires_at": instant_text(*until),
     });
     Told { sentence, structured, result: "approval_pending", is_done: false }
 }

@@ -68,7 +68,10 @@ pub enum Standing {
     /// It was let out before.
     LetOut(Approval),
     /// Too many requests of this caller wait.
-    TooMany,
+    TooMany {
+        /// When to call again at the earliest.
+        retry_after_ms: Millis,
+    },
     /// Too few people could say yes.
     Nobody {
         /// How many it takes.
@@ -83,6 +86,15 @@ pub fn retry_after_ms(asked: u64, left_ms: Millis) -> Millis {
     let doublings = u32::try_from(asked.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
     let wait = FIRST_WAIT_MS.saturating_mul(1 << doublings).min(LONGEST_WAIT_MS);
     wait.min(left_ms.max(1_000))
+}
+
+/// The shortest wait of a caller with too many requests open.
+const FIRST_CROWDED_WAIT_MS: Millis = 20_000;
+
+/// How long a caller is told to wait who has had too many requests open `since`: as long as that has been so already. Whoever
+/// comes back when told finds the wait doubled, without anything that had to be kept about calls that opened nothing.
+pub fn crowded_wait_ms(now: Millis, since: Millis) -> Millis {
+    now.saturating_sub(since).clamp(FIRST_CROWDED_WAIT_MS, LONGEST_WAIT_MS)
 }
 
 /// Finds the request of a call, or opens one.
@@ -120,7 +132,7 @@ pub async fn ask(live: &Live, snapshot: &Arc<Snapshot>, asked: &Asked<'_>) -> Re
                 let times = approval.asked;
                 (approval, times)
             }
-            Opened::TooMany => return Ok(Standing::TooMany),
+            Opened::TooMany { since } => return Ok(Standing::TooMany { retry_after_ms: crowded_wait_ms(now, since) }),
         },
     };
     let Stage::Pending { until } = approval.stage else { return Ok(told(approval)) };
@@ -134,7 +146,7 @@ fn told(known: Approval) -> Standing {
         Stage::Approved { .. } => Standing::Approved(known),
         Stage::Denied { at } => Standing::Denied(known, at),
         Stage::Consumed { .. } | Stage::Executed { .. } => Standing::LetOut(known),
-        Stage::Pending { .. } | Stage::Lapsed { .. } => Standing::TooMany,
+        Stage::Pending { .. } | Stage::Lapsed { .. } => Standing::TooMany { retry_after_ms: FIRST_CROWDED_WAIT_MS },
     }
 }
 

@@ -119,7 +119,7 @@ async fn the_same_call_is_one_request(place: Place) {
                 ids.insert(approval.id);
             }
             Opened::Known(approval) => drop(ids.insert(approval.id)),
-            Opened::TooMany => panic!("one waits"),
+            Opened::TooMany { .. } => panic!("one waits"),
         }
     }
     assert_eq!((new, ids.len()), (1, 1));
@@ -144,7 +144,7 @@ async fn a_caller_waits_for_few_at_a_time(place: Place) {
     for one in asking {
         match one.await.unwrap() {
             Opened::New(_) => new += 1,
-            Opened::TooMany => {}
+            Opened::TooMany { since } => assert_eq!(since, NOW),
             Opened::Known(other) => panic!("another call is another request: {other:?}"),
         }
     }
