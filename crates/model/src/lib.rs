@@ -27,6 +27,7 @@ pub mod replay;
 pub mod revocation;
 pub mod secret;
 pub mod server;
+pub mod shown;
 pub mod source;
 pub mod tool;
 pub mod toolset;

@@ -152,7 +152,8 @@ impl Context<'_> {
     pub(crate) fn print(&mut self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
         if self.common.json {
             let json = serde_json::to_string_pretty(value).map_err(Failure::because)?;
-            writeln!(self.out, "{json}")?;
+            // The same values, and nothing in them steers a terminal.
+            writeln!(self.out, "{}", ambit_model::shown::escaped(&json))?;
         } else {
             writeln!(self.out, "{}", text.trim_end_matches('\n'))?;
         }

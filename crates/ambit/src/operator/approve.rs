@@ -8,6 +8,7 @@ use ambit_model::{
     approval::{Approval, Says, Via},
     ids::{ApprovalId, UserKey},
     operator::Actor,
+    shown::plain,
 };
 use ambit_store::approvals as rows;
 use serde_json::{Value, json};
@@ -95,7 +96,7 @@ fn unable(error: approvals::Unable) -> ActError {
 
 fn line(approval: &Approval) -> String {
     let who = approvals::caller_text(approval.user.as_ref(), approval.agent.as_ref());
-    format!("{}  {}  {who}  asked {}", approval.id, approval.tool, instant_text(approval.requested_at))
+    format!("{}  {}  {}  asked {}", approval.id, approval.tool, plain(&who), instant_text(approval.requested_at))
 }
 
 fn brief(approval: &Approval) -> Value {
@@ -115,11 +116,13 @@ fn brief(approval: &Approval) -> Value {
 fn complete(shown: &Shown) -> Value {
     let mut value = brief(&shown.approval);
     let differences = shown.differences.as_ref().map(|all| {
-        all.iter().map(|one| json!({ "at": one.pointer, "before": one.before, "now": one.now })).collect::<Vec<_>>()
+        let listed = all.listed.iter();
+        listed.map(|one| json!({ "at": one.pointer, "before": one.before, "now": one.now })).collect::<Vec<_>>()
     });
     let more = json!({
         "arguments": shown.arguments,
         "differences": differences,
+        "more_differences": shown.differences.as_ref().map(|all| all.more),
         "grounds": shown.approval.told.grounds,
         "owner": shown.approval.told.owner,
         "claimed_by_client": shown.approval.told.claimed,
@@ -135,28 +138,32 @@ fn complete(shown: &Shown) -> Value {
 
 fn text(shown: &Shown) -> String {
     let Approval { id, tool, told, client, digest, .. } = &shown.approval;
-    let arguments = match &shown.arguments {
-        Some(arguments) => serde_json::to_string_pretty(arguments).unwrap_or_default(),
-        None => "not kept any more".to_owned(),
-    };
+    let arguments = shown.arguments_text().unwrap_or_else(|| "not kept any more".to_owned());
+    let who = approvals::caller_text(shown.approval.user.as_ref(), shown.approval.agent.as_ref());
     let mut lines = vec![
         format!("request      {id} ({})", shown.approval.stage.as_str()),
         format!("tool         {tool}  {}  {}", told.effect, told.environment),
         format!("owner        {}", told.owner),
-        format!("who          {}", approvals::caller_text(shown.approval.user.as_ref(), shown.approval.agent.as_ref())),
-        format!("client       {client} ({})", told.assurance),
+        format!("who          {}", plain(&who)),
+        format!("client       {} ({})", plain(client.as_str()), told.assurance),
     ];
-    lines.extend(told.claimed.as_ref().map(|name| format!("calls itself {name:?} (its own claim)")));
-    lines.extend(told.grounds.iter().map(|ground| format!("by           {ground}")));
+    lines.extend(told.claimed.as_ref().map(|name| format!("calls itself {:?} (its own claim)", plain(name))));
+    lines.extend(told.grounds.iter().map(|ground| format!("by           {}", plain(ground))));
     lines.push(format!("call         {digest}"));
     lines.push(format!("arguments, as they will be sent:\n{arguments}"));
     match &shown.differences {
-        None => lines.push("no earlier call of this tool to compare with".to_owned()),
-        Some(all) if all.is_empty() => lines.push("the same arguments as the last such call".to_owned()),
-        Some(all) => lines.extend(all.iter().map(|one| {
-            let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-            format!("differs at {}: {} was {}", one.pointer, side(&one.now), side(&one.before))
-        })),
+        None => lines
+            .push("no earlier call of this tool whose arguments are still kept, so nothing to compare with".to_owned()),
+        Some(all) if all.are_none() => lines.push("the same arguments as the last such call".to_owned()),
+        Some(all) => {
+            lines.extend(all.listed.iter().map(|one| {
+                let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+                format!("differs at {}: {} was {}", one.pointer, side(&one.now), side(&one.before))
+            }));
+            if all.more > 0 {
+                lines.push(format!("and at {} more places: read the arguments themselves", all.more));
+            }
+        }
     }
     lines.join("\n")
 }

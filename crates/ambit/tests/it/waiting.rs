@@ -102,6 +102,28 @@ async fn a_webhook_hears_what_waits_and_how_it_was_decided_and_no_argument() {
     app.stop().await.unwrap();
 }
 
+/// Whoever decides at a terminal reads what is there, not what it was made to look like.
+#[tokio::test]
+async fn a_terminal_spells_out_what_would_not_be_seen() {
+    let (app, _api, alice) = guarded(|_| String::new()).await;
+    let arguments = json!({"id": "7\u{202e}8\u{200b}\u{e0041}"});
+    let waiting = alice.call("delete-thing", arguments.clone()).await.unwrap();
+    let id = told(&waiting)["approval"].as_str().unwrap_or_else(|| panic!("{}", waiting.text())).to_owned();
+    let shown = ambit(&app, &["approve", "show", &id]).await;
+    let json = ambit(&app, &["approve", "show", &id, "--json"]).await;
+    for text in [&shown, &json] {
+        assert!(text.contains(r"7\u202e8\u200b\udb40\udc41"), "{text}");
+        assert!(!text.chars().any(|c| c != '\n' && ambit_model::shown::is_hidden(c)), "{text:?}");
+    }
+    assert!(shown.contains("no earlier call of this tool whose arguments are still kept"), "{shown}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["arguments"], arguments, "and it is still what is sent");
+    let [ground] = json["grounds"].as_array().unwrap().as_slice() else { panic!("{json}") };
+    let ground = ground.as_str().unwrap();
+    assert!(ground.contains(", made by operator:") && !ground.contains("approved"), "{ground}");
+    app.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_webhook_that_does_not_answer_holds_nobody_up_and_is_reported() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

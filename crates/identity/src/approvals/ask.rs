@@ -28,6 +28,9 @@ const LONGEST_WAIT_MS: Millis = 120_000;
 /// Longest text of a tool's own description that is kept with a request, in characters.
 const LONGEST_PURPOSE: usize = 2_000;
 
+/// Most grants and reveals that a request names.
+const MOST_GROUNDS: usize = 10;
+
 /// What a call asks with.
 #[derive(Debug)]
 pub struct Asked<'a> {
@@ -241,24 +244,33 @@ async fn grounds(live: &Live, snapshot: &Snapshot, asked: &Asked<'_>, now: Milli
         for found in reveals::list(live.store(), &filter).await? {
             let reveal = found.reveal;
             if reveal.starts_at <= now && reveal.agent.as_ref() == agent && selects(&reveal.toolset) {
-                let by = said_by(reveal.approved_by.as_deref(), &found.created_by);
+                let by = said_by(&format!("made by {}", found.created_by), reveal.approved_by.as_deref());
                 grounds.push(format!("{} of {}, {by}: {}", reveal.id, reveal.toolset, reveal.reason));
             }
         }
     }
-    let stored = grants::load_live(live.store(), now).await?;
-    for grant in snapshot.deployment.grants.iter().chain(&stored) {
+    let filter = grants::GrantFilter { live_at: Some(now), ..grants::GrantFilter::default() };
+    let stored = grants::list(live.store(), &filter).await?;
+    let declared = snapshot.deployment.grants.iter().map(|grant| (grant, "declared by configuration".to_owned()));
+    let made = stored.iter().map(|found| (&found.grant, format!("made by {}", found.created_by)));
+    for (grant, made) in declared.chain(made) {
         let counts = grant.starts_at <= now && now < grant.expires_at && selects(&grant.toolset);
-        if counts && holds(asked.caller, &grant.subject) && grounds.len() < 10 {
-            let by = said_by(grant.approved_by.as_deref(), "configuration");
+        if counts && holds(asked.caller, &grant.subject) {
+            let by = said_by(&made, grant.approved_by.as_deref());
             grounds.push(format!("{} of {} to {}, {by}: {}", grant.id, grant.toolset, grant.subject, grant.reason));
         }
+    }
+    let more = grounds.len().saturating_sub(MOST_GROUNDS);
+    grounds.truncate(MOST_GROUNDS);
+    if more > 0 {
+        grounds.push(format!("and {more} more"));
     }
     Ok(grounds)
 }
 
-fn said_by(approved_by: Option<&str>, created_by: &str) -> String {
-    approved_by.map_or_else(|| format!("made by {created_by}"), |who| format!("approved by {who}"))
+/// Who made it is known; who approved it is what they wrote, and nobody has checked that.
+fn said_by(made: &str, approved_by: Option<&str>) -> String {
+    approved_by.map_or_else(|| made.to_owned(), |who| format!("{made}, according to whom {who:?} approved it"))
 }
 
 fn holds(caller: &CallerFacts, subject: &ambit_model::grant::GrantSubject) -> bool {

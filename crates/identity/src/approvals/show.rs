@@ -1,10 +1,14 @@
 //! What people are shown of a request before they decide: the complete arguments as they will be sent, and how they differ
 //! from the last call of the same tool that was let out.
 //!
-//! Only for those who may decide it. Whatever the agent or its client said stands here as it came and is theirs.
+//! Only for those who may decide it. Whatever the agent or its client said stands here as it came and is theirs; its texts
+//! are spelt out, so that nobody says yes to what they could not see.
 
 use ambit_live::Live;
-use ambit_model::approval::{Approval, Vote};
+use ambit_model::{
+    approval::{Approval, Vote},
+    shown,
+};
 use ambit_store::approvals;
 use serde_json::Value;
 
@@ -20,13 +24,36 @@ pub struct Shown {
     pub approval: Approval,
     /// The arguments as they will be sent; `None` once they were erased.
     pub arguments: Option<Value>,
-    /// How they differ from the last similar call; `None` if there is none to compare with.
-    pub differences: Option<Vec<Difference>>,
+    /// How they differ from the last similar call; `None` if there is none whose arguments are still kept.
+    pub differences: Option<Differences>,
     /// Who said what so far.
     pub votes: Vec<Vote>,
 }
 
-/// One place where two calls differ.
+impl Shown {
+    /// The complete arguments as a person reads them: the JSON that will be sent, but for white space and escapes.
+    pub fn arguments_text(&self) -> Option<String> {
+        self.arguments.as_ref().map(shown::json_lines)
+    }
+}
+
+/// Where two calls differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// The first places, in the order of their pointers.
+    pub listed: Vec<Difference>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Differences {
+    /// Whether the calls are the same.
+    pub fn are_none(&self) -> bool {
+        self.listed.is_empty()
+    }
+}
+
+/// One place where two calls differ, with its texts spelt out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The JSON pointer inside the arguments.
@@ -62,16 +89,16 @@ fn open(live: &Live, approval: &Approval, sealed: &[u8]) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// Where two values differ, in the order of their pointers.
-pub fn differences(before: &Value, now: &Value) -> Vec<Difference> {
-    let mut found = Vec::new();
+/// Where two values differ.
+pub fn differences(before: &Value, now: &Value) -> Differences {
+    let mut found = Differences::default();
     compare(Some(before), Some(now), &mut String::new(), &mut found);
     found
 }
 
 /// As deep as the parser let arguments be.
-fn compare(before: Option<&Value>, now: Option<&Value>, pointer: &mut String, found: &mut Vec<Difference>) {
-    if before == now || found.len() >= MOST {
+fn compare(before: Option<&Value>, now: Option<&Value>, pointer: &mut String, found: &mut Differences) {
+    if before == now {
         return;
     }
     let length = pointer.len();
@@ -95,9 +122,10 @@ fn compare(before: Option<&Value>, now: Option<&Value>, pointer: &mut String, fo
                 pointer.truncate(length);
             }
         }
+        _ if found.listed.len() >= MOST => found.more = found.more.saturating_add(1),
         (before, now) => {
-            let text = |value: Option<&Value>| value.map(ToString::to_string);
-            found.push(Difference { pointer: pointer.clone(), before: text(before), now: text(now) });
+            let text = |value: Option<&Value>| value.map(shown::json_line);
+            found.listed.push(Difference { pointer: shown::escaped(pointer), before: text(before), now: text(now) });
         }
     }
 }

@@ -1,6 +1,9 @@
 use serde_json::json;
 
-use super::{ask::retry_after_ms, show::differences};
+use super::{
+    ask::{crowded_wait_ms, retry_after_ms},
+    show::differences,
+};
 
 #[test]
 fn differences_are_named_by_their_place() {
@@ -8,7 +11,7 @@ fn differences_are_named_by_their_place() {
     let now = json!({"id": "b", "tags": ["x"], "same": {"deep": 1}, "new": null});
     let found = differences(&before, &now);
     let shown: Vec<_> =
-        found.iter().map(|one| (one.pointer.as_str(), one.before.as_deref(), one.now.as_deref())).collect();
+        found.listed.iter().map(|one| (one.pointer.as_str(), one.before.as_deref(), one.now.as_deref())).collect();
     assert_eq!(
         shown,
         [
@@ -18,7 +21,23 @@ fn differences_are_named_by_their_place() {
             ("/tags/1", Some("\"y\""), None),
         ]
     );
-    assert!(differences(&now, &now).is_empty());
+    assert_eq!(found.more, 0);
+    assert!(differences(&now, &now).are_none());
+}
+
+#[test]
+fn differences_beyond_what_is_listed_are_counted() {
+    let many = |what: &str| json!((0..130).map(|number| format!("{what} {number}")).collect::<Vec<_>>());
+    let found = differences(&many("a"), &many("b"));
+    assert_eq!((found.listed.len(), found.more), (100, 30));
+    assert!(!found.are_none());
+}
+
+#[test]
+fn what_nobody_sees_makes_a_difference_that_everybody_sees() {
+    let found = differences(&json!({"path": "a.txt"}), &json!({"path": "a\u{200b}.txt", "k\u{202e}": 1}));
+    let shown: Vec<_> = found.listed.iter().map(|one| (one.pointer.as_str(), one.now.as_deref())).collect();
+    assert_eq!(shown, [("/k\\u202e", Some("1")), ("/path", Some(r#""a\u200b.txt""#))]);
 }
 
 #[test]
@@ -28,4 +47,16 @@ fn whoever_hammers_is_told_to_wait_longer() {
     assert_eq!(retry_after_ms(u64::MAX, 900_000), 120_000);
     assert_eq!(retry_after_ms(9, 3_000), 3_000, "never longer than the request is open");
     assert_eq!(retry_after_ms(9, -5), 1_000);
+}
+
+#[test]
+fn whoever_has_too_many_open_waits_longer_each_time_they_come_back() {
+    let (mut now, mut waits) = (0, Vec::new());
+    for _ in 0..6 {
+        let wait = crowded_wait_ms(now, 0);
+        waits.push(wait);
+        now += wait;
+    }
+    assert_eq!(waits, [20_000, 20_000, 40_000, 80_000, 120_000, 120_000]);
+    assert_eq!(crowded_wait_ms(0, 5_000), 20_000, "by a clock that was set back");
 }

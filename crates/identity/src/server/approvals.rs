@@ -9,6 +9,7 @@ use ambit_model::{
     approval::{Approval, Says, Stage, Via},
     event::Executed,
     ids::{ApprovalId, Millis},
+    shown::plain,
 };
 use ambit_store::{approvals as rows, sessions::Session};
 use askama::Template;
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::approvals::{
     Ballot, Unable, VoteError, caller_text, people,
-    show::{self, Difference, Shown},
+    show::{self, Differences, Shown},
     vote, waiting_for,
 };
 
@@ -74,11 +75,15 @@ struct DecisionPage<'a> {
     effect: &'static str,
     who: String,
     agent: Option<String>,
-    client: &'a str,
+    client: String,
     asked: String,
     arguments: Option<String>,
-    differences: Option<&'a [Difference]>,
+    differences: Option<&'a Differences>,
     votes: Vec<String>,
+    grounds: Vec<String>,
+    /// What the client and the server say of themselves.
+    claimed: Option<String>,
+    purpose: String,
     /// The stage in a word, and whether there is anything to decide.
     stage: &'static str,
     sentence: String,
@@ -206,10 +211,10 @@ fn form(id: &ApprovalId) -> String {
 }
 
 fn who(snapshot: &Snapshot, approval: &Approval) -> String {
-    match &approval.user {
+    plain(&match &approval.user {
         Some(user) => person::display_name(snapshot, user),
         None => caller_text(None, approval.agent.as_ref()),
-    }
+    })
 }
 
 fn status(approval: &Approval, now: Millis) -> Response {
@@ -231,23 +236,23 @@ fn decision(server: &Server, snapshot: &Snapshot, session: &Session, shown: &Sho
     let votes = shown.votes.iter().map(|vote| {
         let name = person::display_name(snapshot, &vote.by.user);
         let reason = vote.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{name} said {} at {}{reason}", vote.says.as_str(), when::minute(vote.at))
+        plain(&format!("{name} said {} at {}{reason}", vote.says.as_str(), when::minute(vote.at)))
     });
-    let arguments = shown.arguments.as_ref().map(|arguments| {
-        // Pretty printing changes white space alone.
-        serde_json::to_string_pretty(arguments).unwrap_or_default()
-    });
+    let arguments = shown.arguments_text();
     let complete = arguments.is_some();
     let page = DecisionPage {
         title: "Approve this call?",
         effect: approval.told.effect.as_str(),
         who: who(snapshot, approval),
         agent: approval.agent.as_ref().map(ToString::to_string),
-        client: approval.client.as_str(),
+        client: plain(approval.client.as_str()),
         asked: when::minute(approval.requested_at),
         arguments,
-        differences: shown.differences.as_deref(),
+        differences: shown.differences.as_ref(),
         votes: votes.collect(),
+        grounds: approval.told.grounds.iter().map(|ground| plain(ground)).collect(),
+        claimed: approval.told.claimed.as_deref().map(plain),
+        purpose: plain(&approval.told.purpose),
         stage: stage.as_str(),
         sentence: sentence(&stage),
         // Nobody says yes to what they were not shown.

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
+pub(super) use ambit_model::shown::plain as clean;
 use ambit_model::{Effect, ids::ServerSlug, tool::Acceptance};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -184,28 +185,5 @@ fn readable(servers: &[Arc<ServerCatalogue>]) -> Result<(), Failure> {
             Err(Failure::Refused(format!("server `{}` cannot be read: {}", server.slug, clean(problem))))
         }
         None => Ok(()),
-    }
-}
-
-/// A text of an upstream as a terminal may show it: no control character, nothing that turns the writing direction.
-pub(super) fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\r' | '\t' => ' ',
-            c if c.is_control() => '·',
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '·',
-            '\u{e0000}'..='\u{e007f}' => '·',
-            c => c,
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upstreams_text_cannot_steer_a_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\u{202e}c\u{e0041}\nd"), "a·[31mb·c· d");
     }
 }
