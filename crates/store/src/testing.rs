@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{InvalidStoreUrl, StoreUrl};
+use crate::{InvalidStoreUrl, Store, StoreError, StoreUrl};
 
 /// Why no PostgreSQL could be started.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +58,32 @@ pub fn postgres_url() -> Result<String, PostgresError> {
 /// [`PostgresError`].
 pub fn postgres() -> Result<StoreUrl, PostgresError> {
     postgres_url().and_then(|url| parse(&url))
+}
+
+/// Has the engine refuse every statement that spends an approval, until [`allow_spending`]: as a store does that is lost just
+/// then. For SQLite.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn refuse_spending(store: &Store) -> Result<(), StoreError> {
+    const TRIGGER: &str = "
+create trigger test_refuse_spending before update on approvals when new.stage = 'consumed'
+begin select raise(abort, 'this store is lost just now'); end";
+    script(store, TRIGGER).await
+}
+
+/// Ends what [`refuse_spending`] began.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn allow_spending(store: &Store) -> Result<(), StoreError> {
+    script(store, "drop trigger test_refuse_spending").await
+}
+
+async fn script(store: &Store, text: &str) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    tx.execute_script(text.to_owned()).await?;
+    tx.commit().await.map(drop)
 }
 
 fn parse(url: &str) -> Result<StoreUrl, PostgresError> {

@@ -20,6 +20,7 @@ mod fleet;
 mod hang;
 mod kill;
 mod leaving;
+mod once;
 mod order;
 mod outage;
 mod retaining;

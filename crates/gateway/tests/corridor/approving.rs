@@ -1,6 +1,7 @@
-//! Approvals: a destructive call waits for people, runs once after their yes, and never without it.
+//! Approvals: a destructive call waits for people, runs once after their yes, and never without it. Who may say it is in
+//! `separating.rs`, what a client brings back in `replaying.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ambit_identity::approvals::{Ballot, VoteError, vote};
 use ambit_live::deployment::Deployment;
@@ -21,11 +22,11 @@ use crate::{
 
 pub const TOOL: &str = "delete-thing";
 
-async fn guarded() -> (Room, String) {
+pub async fn guarded() -> (Room, String) {
     revealed(Room::guarded().await).await
 }
 
-async fn revealed(room: Room) -> (Room, String) {
+pub async fn revealed(room: Room) -> (Room, String) {
     room.reveal("alice", "c1", "destroys").await;
     let token = room.token("alice", "c1", &["reads", "destroys"]);
     (room, token)
@@ -50,7 +51,7 @@ pub async fn say(room: &Room, id: &ApprovalId, who: &str, says: Says) -> Result<
     vote(&room.live, ballot).await
 }
 
-fn deleted(room: &Room) -> usize {
+pub fn deleted(room: &Room) -> usize {
     room.upstream.seen().iter().filter(|request| request.starts_with("DELETE ")).count()
 }
 
@@ -64,6 +65,7 @@ async fn a_call_waits_for_people_and_then_runs_once() {
     assert!(first.text().contains(&page) && first.text().contains("bob or carol"), "{}", first.text());
     assert_eq!(told(&first)["status"], "approval_pending");
     assert_eq!((&told(&first)["executed"], &told(&first)["link"]), (&json!(false), &json!(page)));
+    assert_eq!(told(&first)["expires_at"], "2027-01-15T08:15:00Z");
     // Hammering gets no second request, only a longer wait.
     let waits: Vec<_> = [delete(&room, &token, "1").await, delete(&room, &token, "1").await]
         .iter()
@@ -178,8 +180,13 @@ async fn nothing_approves_by_waiting_and_an_approval_runs_out() {
     room.clock.advance(UNUSED_LIFE_MS);
     assert_ne!(id_of(&delete(&room, &token, "1").await), second);
     assert_eq!(deleted(&room), 0);
-    ambit_identity::approvals::sweep(&room.live).await.unwrap();
-    assert!(!token.is_empty());
+    // What ran out is noted when the same call is asked for again; the sweep finds what nobody asked for.
+    let ended = |room: &Room| room.events().iter().filter(|event| event["act"] == "approval.lapse").count();
+    let noted = ended(&room);
+    room.clock.advance(REQUEST_LIFE_MS);
+    assert_eq!(ambit_identity::approvals::sweep(&room.live).await.unwrap(), 1);
+    assert_eq!(ended(&room), noted + 1);
+    assert_eq!(ambit_identity::approvals::sweep(&room.live).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -297,22 +304,6 @@ async fn a_revocation_nobody_told_this_node_of_counts_when_the_approval_is_spent
     tx.commit().await.unwrap();
     assert_eq!(delete(&room, &token, "1").await.error_code(), -32602);
     assert_eq!(deleted(&room), 0);
-}
-
-#[tokio::test]
-async fn a_flood_opens_few_requests() {
-    let (room, token) = guarded().await;
-    let mut open = BTreeSet::new();
-    let mut capped = 0;
-    for number in 0..100 {
-        let answer = delete(&room, &token, &number.to_string()).await;
-        match told(&answer)["status"].as_str().unwrap() {
-            "approval_pending" => drop(open.insert(id_of(&answer))),
-            "too_many_waiting" => capped += 1,
-            other => panic!("{other}"),
-        }
-    }
-    assert_eq!((open.len(), capped), (5, 95));
 }
 
 #[tokio::test]
@@ -439,6 +430,59 @@ async fn a_crash_after_the_approval_was_spent_never_repeats_the_call() {
     assert_eq!(deleted(&room), 0);
 }
 
+/// A grant, unlike a reveal, may be all that a call stands on: a write that a rule wants approved.
+#[tokio::test]
+async fn a_grant_that_is_ended_between_yes_and_use_leaves_nothing_to_use() {
+    const RULE: &str = r#"
+@id("second-person") forbid (principal, action == Action::"api/create-thing", resource) unless { context.approved };"#;
+    // Here, and at another node that this one has not heard of.
+    for heard in [true, false] {
+        let without = |deployment: &mut Deployment| deployment.grants.retain(|grant| grant.id.as_str() != "g2");
+        let room = Room::guarded_over(without).await;
+        room.rules_become(RULE).await;
+        let token = room.alice();
+        let create = async || room.call(&token, "create-thing", json!({"name": "x"})).await;
+        assert_eq!(create().await.error_code(), -32602, "nothing is held yet");
+        room.grant("s1", "alice", "writes").await;
+        let id = id_of(&create().await);
+        assert_eq!(say(&room, &id, "bob", Says::Yes).await.unwrap().as_str(), "approved");
+        if heard {
+            room.end_grant("s1").await;
+        } else {
+            room.end_grant_unheard("s1").await;
+        }
+        assert_eq!(create().await.error_code(), -32602, "heard: {heard}");
+        assert!(room.upstream.seen().is_empty(), "heard: {heard}");
+        let kept = ambit_store::approvals::find(room.live.store(), &id).await.unwrap().unwrap();
+        assert_eq!(kept.stage.as_str(), "approved", "a call that is hidden spends nothing");
+        // Given back in time, the yes to exactly this call still counts.
+        room.grant("s2", "alice", "writes").await;
+        assert!(!create().await.is_tool_error());
+        assert_eq!(room.upstream.seen().len(), 1);
+    }
+}
+
+/// The store answers where the call stands, and is gone when the approval is spent.
+#[tokio::test]
+async fn a_store_that_is_lost_between_asking_and_spending_dispatches_nothing() {
+    let (room, token) = guarded().await;
+    let id = id_of(&delete(&room, &token, "1").await);
+    say(&room, &id, "bob", Says::Yes).await.unwrap();
+    ambit_store::testing::refuse_spending(room.live.store()).await.unwrap();
+    let answer = delete(&room, &token, "1").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert_eq!(deleted(&room), 0);
+    let kept = ambit_store::approvals::find(room.live.store(), &id).await.unwrap().unwrap();
+    assert_eq!(kept.stage.as_str(), "approved", "it got as far as an approval that could be spent");
+    let events = room.events();
+    assert!(events.iter().all(|event| event["event"] != "intent" && event["act"] != "approval.consume"), "{events:#?}");
+    // Back again, the same yes lets the call out once.
+    ambit_store::testing::allow_spending(room.live.store()).await.unwrap();
+    assert!(!delete(&room, &token, "1").await.is_tool_error());
+    assert_eq!(told(&delete(&room, &token, "1").await)["status"], "already_executed");
+    assert_eq!(deleted(&room), 1);
+}
+
 #[tokio::test]
 async fn without_the_store_nothing_is_dispatched() {
     let (room, token) = guarded().await;
@@ -462,14 +506,14 @@ async fn a_clock_that_steps_back_runs_nothing_twice() {
     assert_eq!(deleted(&room), 1);
 }
 
-/// Fifty retries at once, spread over two processes on one PostgreSQL.
+/// Fifty retries at once, spread over two gateways of this process on one PostgreSQL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_retries_in_two_processes_dispatch_once() {
+async fn fifty_retries_at_two_gateways_dispatch_once() {
     let url = ambit_store::testing::postgres().unwrap_or_else(|error| panic!("{error}"));
     let (one, token) = revealed(Room::guarded_on(Some(url.clone())).await).await;
     let two = one.beside(url).await;
     let id = id_of(&delete(&one, &token, "1").await);
-    assert_eq!(id_of(&delete(&two, &token, "1").await), id, "one request, whichever process is asked");
+    assert_eq!(id_of(&delete(&two, &token, "1").await), id, "one request, whichever gateway is asked");
     say(&two, &id, "bob", Says::Yes).await.unwrap();
     let retries = (0..50).map(|number| {
         let (room, token) = (if number % 2 == 0 { &one } else { &two }, &token);

@@ -21,4 +21,6 @@ mod legacy;
 mod progressing;
 mod reaching;
 mod refusing;
+mod replaying;
 mod ruling;
+mod separating;

@@ -555,11 +555,16 @@ impl Room {
     }
 
     pub async fn reveal_as(&self, id: &str, user: &str, client: &str, toolset: &str) {
+        self.reveal_to(id, (user, None), client, toolset).await;
+    }
+
+    /// A reveal to a person, perhaps through an agent.
+    pub async fn reveal_to(&self, id: &str, (user, agent): (&str, Option<&str>), client: &str, toolset: &str) {
         let reveal = Reveal {
             id: GrantId::parse(id).unwrap(),
             user: UserKey::local(user).unwrap(),
             client: ClientId::parse(client).unwrap(),
-            agent: None,
+            agent: agent.map(|agent| AgentId::parse(agent).unwrap()),
             toolset: ToolsetSlug::parse(toolset).unwrap(),
             reason: "test".into(),
             approved_by: None,
@@ -578,6 +583,28 @@ impl Room {
             assert!(ambit_store::reveals::end(tx, &id, "operator:test", room.clock.now()).await.unwrap());
         })
         .await;
+    }
+
+    /// A grant that an operator makes.
+    pub async fn grant(&self, id: &str, user: &str, toolset: &str) {
+        let grant = Grant { origin: GrantOrigin::Operator, starts_at: self.clock.now(), ..grant(id, user, toolset) };
+        self.change(async |tx, room| {
+            ambit_store::grants::insert(tx, &grant, "operator:test", room.clock.now()).await.unwrap();
+        })
+        .await;
+    }
+
+    pub async fn end_grant(&self, id: &str) {
+        self.end_grant_unheard(id).await;
+        self.live.refresh().await.unwrap();
+    }
+
+    /// The end of a grant, as another node wrote it a moment ago.
+    pub async fn end_grant_unheard(&self, id: &str) {
+        let mut tx = self.live.store().begin().await.unwrap();
+        let id = GrantId::parse(id).unwrap();
+        assert!(ambit_store::grants::end(&mut tx, &id, "operator:test", self.clock.now()).await.unwrap());
+        tx.commit().await.unwrap();
     }
 
     async fn change(&self, act: impl AsyncFnOnce(&mut ambit_store::Tx, &Self)) {
@@ -772,7 +799,7 @@ fn toolset(slug: &str, tools: &[&str], effects: &[Effect]) -> (ToolsetSlug, Tool
     (slug.clone(), Toolset { title: slug.to_string(), slug, tools, effects: effects.to_vec() })
 }
 
-fn grant(id: &str, user: &str, toolset: &str) -> Grant {
+pub fn grant(id: &str, user: &str, toolset: &str) -> Grant {
     Grant {
         id: GrantId::parse(id).unwrap(),
         subject: GrantSubject::User(UserKey::local(user).unwrap()),
