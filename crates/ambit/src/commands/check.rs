@@ -1,16 +1,25 @@
 //! `ambit check`: everything `ambit serve` validates before it opens a port, and what it would find in local documents.
 //! Nothing is fetched, nothing is written.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use ambit_live::catalogue::ServerCatalogue;
 use ambit_model::{
-    server::{DocumentSource, Server, Upstream},
-    toolset::Selector,
+    ids::ServerSlug,
+    server::{DocumentSource, Upstream},
 };
 use clap::Args;
 use serde_json::json;
 
 use super::{Context, DONE, Ended, FINDING, Failure, render::counted, view};
 use crate::config::{Problem, Resolved, Severity, secrets};
+
+mod approvers;
+mod arguments;
+mod names;
+
+/// What was read of the documents that lie here, by server.
+type Read = BTreeMap<ServerSlug, Arc<ServerCatalogue>>;
 
 /// So many tools are named that an owner should look at; `ambit tools` has them all.
 const MOST_NAMED: usize = 5;
@@ -25,10 +34,14 @@ impl Check {
         let resolved = context.resolved()?;
         secrets::spendables(&resolved)?;
         let mut problems = resolved.warnings.clone();
-        let (findings, doubts) = documents(&resolved, context).await?;
+        let read = documents(&resolved, context).await?;
+        let doubts: Vec<_> = read.values().filter_map(|read| doubt(read)).collect();
         for doubt in &doubts {
             context.note(doubt)?;
         }
+        let found = Found { resolved: &resolved, read: &read };
+        problems.extend(approvers::missing(&found, context.clock.now()));
+        let findings: Vec<_> = names::unknown(&found).into_iter().chain(arguments::unknown(&found)).collect();
         let code = if findings.is_empty() { DONE } else { FINDING };
         problems.extend(findings);
         let summary = summary(&resolved);
@@ -38,20 +51,35 @@ impl Check {
     }
 }
 
-/// What would go wrong with the documents that lie here: a server that would have no tools, a name that names none. And what
-/// an owner should look at, which is no error.
-async fn documents(resolved: &Resolved, context: &Context<'_>) -> Result<(Vec<Problem>, Vec<String>), Failure> {
-    let (mut findings, mut doubts) = (Vec::new(), Vec::new());
+/// What a configuration is held to.
+struct Found<'a> {
+    resolved: &'a Resolved,
+    read: &'a Read,
+}
+
+impl Found<'_> {
+    /// Something to look at, at a place of the configuration.
+    fn problem(&self, path: String, message: String) -> Problem {
+        let file = self.resolved.file.clone().unwrap_or_default();
+        Problem { severity: Severity::Warning, file, line: None, path, message }
+    }
+
+    /// The documents with tools. Of a server that is not read here, nobody can say which tools it has.
+    fn with_tools(&self) -> impl Iterator<Item = &ServerCatalogue> {
+        self.read.values().map(Arc::as_ref).filter(|read| read.problem.is_none())
+    }
+}
+
+/// Reads the documents that lie here.
+async fn documents(resolved: &Resolved, context: &Context<'_>) -> Result<Read, Failure> {
+    let mut found = Read::new();
     for server in resolved.deployment.servers.values() {
-        let local = matches!(&server.upstream, Upstream::OpenApi { document: DocumentSource::File(_), .. });
-        if local {
-            for read in view::catalogues(resolved, Some(&server.slug), context).await? {
-                findings.extend(document(resolved, server, &read));
-                doubts.extend(doubt(&read));
-            }
+        if matches!(&server.upstream, Upstream::OpenApi { document: DocumentSource::File(_), .. }) {
+            let read = view::catalogues(resolved, Some(&server.slug), context).await?;
+            found.extend(read.into_iter().map(|read| (read.slug.clone(), read)));
         }
     }
-    Ok((findings, doubts))
+    Ok(found)
 }
 
 /// Names the tools of a server that only their method says to read.
@@ -72,38 +100,6 @@ fn doubt(read: &ServerCatalogue) -> Option<String> {
 
 fn counted_as(tools: usize) -> String {
     if tools == 1 { "1 tool counts".to_owned() } else { format!("{tools} tools count") }
-}
-
-fn document(resolved: &Resolved, server: &Server, read: &ServerCatalogue) -> Vec<Problem> {
-    let finding = |path: String, message: String| Problem {
-        severity: Severity::Warning,
-        file: resolved.file.clone().unwrap_or_default(),
-        line: None,
-        path,
-        message,
-    };
-    let slug = &server.slug;
-    if let Some(problem) = &read.problem {
-        return vec![finding(format!("servers.{slug}.openapi"), format!("would have no tools: {problem}"))];
-    }
-    let overrides = server.overrides.keys().filter(|name| !read.tools.contains_key(*name)).map(|name| {
-        let message = "names a tool that the document does not have: correct or remove it".to_owned();
-        finding(format!("servers.{slug}.effects.{name}"), message)
-    });
-    let toolsets = resolved.deployment.toolsets.values().flat_map(|toolset| {
-        toolset.tools.iter().filter_map(|selector| match selector {
-            Selector::Tool(id) if id.server == *slug && !read.tools.contains_key(&id.tool) => {
-                let message = format!("names `{id}`, a tool that the document does not have: correct or remove it");
-                Some(finding(format!("toolsets.{}.tools", toolset.slug), message))
-            }
-            Selector::Tool(_) | Selector::Wildcard { .. } => None,
-        })
-    });
-    let left_out = read.left_out.iter().map(|left| {
-        let message = format!("`{}` cannot become a tool: {}", left.place, left.reason);
-        finding(format!("servers.{slug}.openapi"), message)
-    });
-    overrides.chain(toolsets).chain(left_out).collect()
 }
 
 fn summary(resolved: &Resolved) -> String {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Streams, cli_at};
 
+mod check;
 mod policy;
 
 const NOW: i64 = 1_795_564_800_000;
@@ -413,7 +414,7 @@ async fn the_trail_is_read_exported_and_verified() {
 
 #[tokio::test]
 async fn check_reports_everything_and_its_exit_code() {
-    let desk = Desk::new(CONFIG);
+    let desk = Desk::new(&CONFIG.replace("[servers.shop]\n", "[servers.shop]\napprovers = [\"user bob\"]\n"));
     let checked = desk.done("check --json").await.json();
     assert_eq!(checked, json!({"ok": true, "problems": [], "doubts": []}));
     assert!(desk.done("check").await.out.contains("the configuration is valid: 1 endpoint, 1 server"));

@@ -712,3 +712,18 @@ fn approvals_that_nobody_could_give_are_refused() {
     shown!(problems(&with_approvals("approvers = [\"user alice\"]\napprovals_needed = 2")));
     shown!(problems(&with_approvals("approvals_needed = 0")));
 }
+
+/// Votes are counted by people, so approvers are.
+#[test]
+fn two_accounts_of_one_address_are_one_approver() {
+    let with = |email: &str| {
+        let text = with_approvals("approvers = [\"user alice\", \"user carol\"]\napprovals_needed = 2");
+        problems(&format!("{text}[accounts.carol]\nemail = \"{email}\"\n"))
+    };
+    for email in ["a@x.example", "A@X.example"] {
+        let told = with(email);
+        assert!(told.contains("asks for 2 people, and `approvers` names 1"), "{told}");
+        assert!(told.contains("accounts with one `email` are one person"), "{told}");
+    }
+    assert!(!with("c@x.example").contains("approvals_needed"));
+}

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ambit_model::{
-    approval::{Approver, ApproverRule, Waiver},
-    ids::{IssuerName, Millis, ToolName},
+    approval::{Approver, ApproverRule, Party, Waiver},
+    ids::{IssuerName, Millis, ToolName, UserKey},
     server::ServerApprovals,
 };
 
@@ -25,11 +25,13 @@ impl Resolving<'_> {
             let message = format!("is `{needed}`: write a number from 1 to {}", raw::MAX_NEEDED);
             self.findings.error_once(&place.key("approvals_needed"), message);
         }
-        let people = self.people_of(&approvers);
+        let (accounts, people) = self.people_of(&approvers);
         if !approvers.is_empty() && people < usize::try_from(needed).unwrap_or(usize::MAX) {
             let message = format!(
                 "asks for {needed} people, and `approvers` names {people}: no call could ever be approved; name more people"
             );
+            let message =
+                if accounts > people { message + ", accounts with one `email` are one person" } else { message };
             self.findings.error(&place.key("approvals_needed"), message);
         }
         let waivers = self.waivers(&place.key("approvals"), &raw.approvals);
@@ -62,15 +64,27 @@ impl Resolving<'_> {
         Some(approver)
     }
 
-    /// How many local accounts some approvers are.
-    fn people_of(&self, approvers: &BTreeSet<Approver>) -> usize {
+    /// How many local accounts some approvers are, and how many people those are: as votes are counted, by their addresses.
+    fn people_of(&self, approvers: &BTreeSet<Approver>) -> (usize, usize) {
         let named = |name: &str, account: &raw::Account| {
             approvers.iter().any(|approver| match approver {
                 Approver::User(user) => user.subject.as_str() == name,
                 Approver::Group(group) => account.groups.iter().any(|own| own == group.as_str()),
             })
         };
-        self.raw.accounts.iter().filter(|(name, account)| named(name, account)).count()
+        let accounts = self.raw.accounts.iter().filter(|(name, account)| named(name, account));
+        let parties = accounts.filter_map(|(name, account)| {
+            Some(Party { user: UserKey::local(name).ok()?, email: account.email.clone() })
+        });
+        let mut people: Vec<Party> = Vec::new();
+        let mut count = 0;
+        for party in parties {
+            count += 1;
+            if !people.iter().any(|known| known.is(&party.user, party.email.as_deref())) {
+                people.push(party);
+            }
+        }
+        (count, people.len())
     }
 
     fn waivers(&mut self, place: &Place, raw: &BTreeMap<String, raw::ToolApprovals>) -> BTreeMap<ToolName, Waiver> {
