@@ -20,6 +20,7 @@ use crate::{
     decide::{Decision, decide},
     facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts},
     index::{EndpointIndex, Index, ToolIndex, ToolsetIndex},
+    names::{self, Declared},
     organisation::Policies,
     problem::RuleProblem,
     rules::{Rules, id},
@@ -162,6 +163,18 @@ impl Judge {
     /// Rules that match nothing there is: they name a tool that is not there, or read arguments no tool has.
     pub fn findings(&self) -> &[RuleProblem] {
         self.slices.findings()
+    }
+
+    /// The same, with the names in rules that nothing of this deployment has.
+    pub fn findings_of(&self, declared: &Declared) -> Vec<RuleProblem> {
+        let mut all = names::unknown(&self.rules, &self.index, declared);
+        let named: BTreeSet<Option<String>> = all.iter().map(|problem| problem.rule.clone()).collect();
+        // A name that nothing has says why a rule concerns no tool.
+        let said = |problem: &&RuleProblem| problem.message != slices::NO_TOOL || !named.contains(&problem.rule);
+        all.extend(self.findings().iter().filter(said).cloned());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Tools that are hidden because a rule cannot be asked about them, with the rule and why.

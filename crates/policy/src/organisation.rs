@@ -187,13 +187,10 @@ fn read(source: &Source<'_>, file: usize, statement: Statement<'_>) -> Result<Ru
         ));
     }
     if let Some(never) = rule.never() {
-        let conditions = head(statement.text).end;
-        let found = never.at.as_ref().and_then(|text| {
-            let at = conditions + statement.text.get(conditions..)?.find(text.as_str())?;
-            Some(at..at + text.len())
-        });
+        let found = never.at.as_ref().and_then(|text| find(statement.text, text));
         let at = found.unwrap_or_else(|| head(statement.text));
-        let message = format!("the rule can never match: {}", never.message);
+        let what = if never.part { "a part of the rule" } else { "the rule" };
+        let message = format!("{what} can never match: {}", never.message);
         let problem =
             source.problem(statement.start + at.start..statement.start + at.end, message, Some(&never.remedy));
         return Err(vec![problem.of(&id)]);
@@ -242,9 +239,16 @@ fn annotations(source: &Source<'_>, statement: Statement<'_>, policy: &Policy) -
 }
 
 /// Where the word stands that says what kind of rule it is, after the annotations.
-fn head(statement: &str) -> Range<usize> {
+pub(crate) fn head(statement: &str) -> Range<usize> {
     let found = words(statement).find(|word| matches!(statement.get(word.clone()), Some("forbid" | "permit")));
     found.unwrap_or(0..statement.len())
+}
+
+/// Where a text of a rule stands, behind its annotations.
+pub(crate) fn find(statement: &str, text: &str) -> Option<Range<usize>> {
+    let conditions = head(statement).end;
+    let at = conditions + statement.get(conditions..)?.find(text)?;
+    Some(at..at + text.len())
 }
 
 fn at_annotation(

@@ -11,7 +11,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validati
 use miette::Diagnostic;
 
 use crate::{
-    organisation::{MAX_BYTES, Policies},
+    organisation::{self, MAX_BYTES, Policies},
     problem::RuleProblem,
     rule::Rule,
     schema::{PLATFORM_SCHEMA, Schemas},
@@ -156,6 +156,16 @@ impl Rules {
     /// alike: no fact holds a tool, so there is nothing else the id could be compared with.
     pub(crate) fn names_tools(&self) -> bool {
         self.names_tools
+    }
+
+    /// A problem of a text of a rule, or of the rule as a whole where the text is not found.
+    pub(crate) fn problem_at(&self, rule: &Rule, text: &str, message: &str, remedy: &str) -> Option<RuleProblem> {
+        let written = rule.written?;
+        let source = self.policies.source(written.file)?;
+        let statement = source.text.get(written.start..written.start + written.length)?;
+        let Some(at) = organisation::find(statement, text) else { return self.problem(rule, message, remedy) };
+        let problem = source.problem(written.start + at.start..written.start + at.end, message, Some(remedy));
+        Some(problem.of(rule.id()))
     }
 
     /// A problem of one rule as a whole.

@@ -19,6 +19,9 @@ use crate::{
     typing::ArgumentType,
 };
 
+/// The finding about a rule that concerns no tool, for whatever reason.
+pub(crate) const NO_TOOL: &str = "the rule can never match: there is no tool it concerns";
+
 /// The slice of every tool.
 pub(crate) struct Slices {
     of_tool: Vec<Arc<Slice>>,
@@ -207,7 +210,7 @@ impl Cutter<'_> {
         for (number, rule) in self.rules.all().iter().enumerate() {
             let names_missing = rule.named_tools().any(|named| !there.contains(named));
             if rule.written.is_some() && !there.is_empty() && !names_missing && !self.concerning.contains(&number) {
-                let message = "the rule can never match: there is no tool it concerns";
+                let message = NO_TOOL;
                 let remedy = "check what it says of the tool and its server with `ambit tools --json`";
                 findings.extend(self.rules.problem(rule, message, remedy));
             }

@@ -47,6 +47,7 @@ mod when;
 
 pub mod password;
 
+pub use register::ID_PREFIX;
 pub use routes::{ROUTES, Route};
 pub(crate) use session::may_log_in;
 pub use state::{SecretReader, ServerParts, Settings};

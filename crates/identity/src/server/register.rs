@@ -30,7 +30,7 @@ const MAX_BYTES: usize = 16 * 1024;
 const MOST_REDIRECTS: usize = 10;
 
 /// What stands before the id, so that it is never taken for the URL of a document.
-const ID_PREFIX: &str = "dyn_";
+pub const ID_PREFIX: &str = "dyn_";
 
 /// What stands before a secret, so that scanners for leaked secrets recognise it.
 const SECRET_PREFIX: &str = "ambit_cs_";

@@ -3,12 +3,37 @@
 
 use std::path::PathBuf;
 
-use ambit_policy::RuleProblem;
+use ambit_identity::{mint::OPERATOR_CLIENT, server::ID_PREFIX};
+use ambit_live::deployment::Deployment;
+use ambit_policy::{Declared, RuleProblem};
 use clap::Args;
 use serde_json::json;
 
 use super::{catalogues, hold, read, told};
 use crate::commands::{Context, DONE, Ended, FINDING, Failure, render::counted};
+
+/// What rules may name beside tools and servers.
+fn declared(deployment: &Deployment) -> Declared {
+    let of_accounts = deployment.accounts.values().flat_map(|account| &account.groups);
+    let of_issuers = deployment.issuers.values().filter_map(|issuer| issuer.groups.as_ref());
+    let of_issuers = of_issuers.flat_map(|groups| groups.map.values());
+    let registered = deployment.clients.iter().map(|client| client.id.to_string());
+    let ceilings = deployment.ceilings.clients.keys().map(ToString::to_string);
+    // One that brings its own metadata is named by where that is, one that registered itself by us, and those of another issuer
+    // by that.
+    let mut open_clients = vec!["https://".to_owned(), ID_PREFIX.to_owned()];
+    if !deployment.issuers.is_empty() {
+        open_clients.push(String::new());
+    }
+    Declared {
+        agents: deployment.agents.keys().map(ToString::to_string).collect(),
+        groups: of_accounts.chain(of_issuers).map(ToString::to_string).collect(),
+        clients: registered.chain(ceilings).chain([OPERATOR_CLIENT.to_owned()]).collect(),
+        open_clients,
+        accounts: deployment.accounts.keys().map(ToString::to_string).collect(),
+        issuers: deployment.issuers.keys().map(ToString::to_string).collect(),
+    }
+}
 
 /// Say what is wrong with the rules: line, caret and remedy.
 #[derive(Args, Debug)]
@@ -38,7 +63,7 @@ impl Check {
         };
         let judge = &snapshot.judge;
         // Without tools every name would be one of a tool that is not there.
-        let findings: &[RuleProblem] = if self.offline { &[] } else { judge.findings() };
+        let findings = if self.offline { Vec::new() } else { judge.findings_of(&declared(&snapshot.deployment)) };
         let hidden: Vec<_> = judge.unjudgeable().collect();
         let mut text: Vec<String> = findings.iter().map(RuleProblem::in_full).collect();
         text.extend(hidden.iter().map(|(tool, rule, why)| format!("`{tool}` would be hidden: rule `{rule}` {why}")));

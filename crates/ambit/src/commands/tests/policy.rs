@@ -118,7 +118,7 @@ async fn what_is_wrong_is_shown_at_its_place() {
         ),
         (
             "@id(\"a\") forbid (principal, action, resource)\nwhen { resource.server.slug == \"shopp\" };",
-            "policies/a.cedar:1:1: the rule can never match: there is no tool it concerns",
+            "policies/a.cedar:2:32: server `shopp` is not declared",
         ),
         (
             "@id(\"a\") forbid (principal, action in Action::\"call\", resource)\nwhen { context.arguments has colour };",
@@ -138,6 +138,52 @@ async fn what_is_wrong_is_shown_at_its_place() {
     assert_eq!(refused.code, 2, "{} {}", refused.out, refused.err);
     assert!(refused.err.contains("policies/a.cedar:1:1"), "{}", refused.err);
     assert_eq!(desk.run("policy check nowhere").await.code, 2);
+}
+
+/// What may become true is told and keeps nothing from starting.
+#[tokio::test]
+async fn names_that_nothing_has_are_told_and_refuse_nothing() {
+    for (wrong, said, right) in [
+        ("principal has agent && principal.agent.id == \"bott\"", "agent `bott` is not declared", "bot"),
+        ("principal has user && principal.user.groups.contains(\"stuff\")", "nobody can be in group `stuff`", "staff"),
+        ("principal.client.id == \"desk\"", "client `desk` is not declared", "dyn_desk"),
+        ("[\"shop\", \"shopp\"].contains(resource.server.slug)", "server `shopp` is not declared", "shop"),
+        ("resource.server == Server::\"shopp\" || resource.accepted", "server `shopp` is not declared", "shop"),
+        ("!(resource.name == \"shop/get-odrer\")", "there is no tool `shop/get-odrer`", "shop/get-order"),
+        ("resource.server.environment != \"tset\"", "no server has the environment `tset`", "test"),
+        ("resource.server.data_class != \"public\"", "no server has the data class `public`", "internal"),
+        ("!resource.labels.contains(\"private_data\")", "no tool has the label `private_data`", "public_sink"),
+        (
+            "principal has user && principal.user.key == \"local:alise\"",
+            "there is no local account `alise`",
+            "local:alice",
+        ),
+        (
+            "principal has user && principal.user.key == \"okta:7\"",
+            "issuer `okta` of `okta:7` is not declared",
+            "local:bob",
+        ),
+    ] {
+        let labelled = format!("{CONFIG}[servers.shop.labels]\n\"get-*\" = [\"public_sink\"]\n");
+        let rule = |condition: &str| {
+            format!("@id(\"a\") forbid (principal, action, resource)\nwhen {{ principal.operator && ({condition}) }};")
+        };
+        let desk = Desk::new(&labelled);
+        fs::create_dir(desk.path("policies")).unwrap();
+        fs::write(desk.path("policies/a.cedar"), rule(wrong)).unwrap();
+        let checked = desk.run("policy check").await;
+        assert_eq!(checked.code, 1, "{wrong}: {}", checked.out);
+        assert!(checked.out.contains("a.cedar:2:") && checked.out.contains(said), "{wrong}: {}", checked.out);
+        assert_eq!(desk.run("policy check --json").await.json()["problems"].as_array().unwrap().len(), 1);
+        assert_eq!(desk.run("check").await.code, 0, "{wrong}");
+        // The neighbour names what is there.
+        let name = said.split('`').nth(1).unwrap();
+        let name = if wrong.contains(&format!("\"local:{name}\"")) { format!("local:{name}") } else { name.to_owned() };
+        let name = if name == "okta" { "okta:7".to_owned() } else { name };
+        fs::write(desk.path("policies/a.cedar"), rule(&wrong.replace(&name, right))).unwrap();
+        let checked = desk.run("policy check").await;
+        assert_eq!(checked.code, 0, "{wrong}: {}", checked.out);
+    }
 }
 
 /// The guide shows a first rule, and what is said to it.
