@@ -83,7 +83,7 @@ enum Command {
     Audit(commands::audit::Audit),
     /// Look after local accounts.
     Account(commands::account::Account),
-    /// Print the JSON Schema of `ambit.toml`.
+    /// Print the JSON Schema of `ambit.toml`, or the description of the admin API.
     Schema(commands::schema::Schema),
 }
 
@@ -112,7 +112,8 @@ pub(crate) async fn cli_at(
     let json = common.json;
     let mut context = Context { common, clock, out, err };
     let ended = match command {
-        Command::Serve(command) => command.run(&mut context).await,
+        // Boxed: the whole of a server is in it, and every other command would carry it about.
+        Command::Serve(command) => Box::pin(command.run(&mut context)).await,
         Command::Check(command) => command.run(&mut context).await,
         Command::Tools(command) => command.run(&mut context).await,
         Command::Explain(command) => command.run(&mut context).await,

@@ -2,10 +2,12 @@
 //!
 //! [`cli`] is the whole program; `main` gives it the arguments and the streams.
 
+pub mod admin;
 pub mod catalogues;
 mod cli;
 pub mod commands;
 pub mod config;
+mod holdings;
 pub mod operator;
 pub mod serve;
 

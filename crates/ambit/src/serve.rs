@@ -7,18 +7,18 @@
 mod applied_rules;
 mod background;
 mod client_secrets;
-mod crowd;
+pub(crate) mod crowd;
 mod day_counts;
 mod declared;
 mod fleet;
-mod lanes;
-mod listener;
+pub(crate) mod lanes;
+pub(crate) mod listener;
 mod metrics;
 mod patience;
 mod pinned;
 mod reload;
 mod retention;
-mod routes;
+pub(crate) mod routes;
 pub mod signals;
 mod touched;
 mod trail_name;
@@ -45,9 +45,10 @@ use reload::Reloader;
 use trail_name::TrailName;
 
 use crate::{
+    admin,
     catalogues::{self, Sources},
     config::{self, Resolved},
-    operator::socket::OperatorSocket,
+    operator::{OperatorContext, socket::OperatorSocket},
 };
 
 /// A gateway that was put together and waits to be run.
@@ -66,6 +67,7 @@ pub struct Ready {
     socket: OperatorSocket,
     listener: TcpListener,
     counters: Option<TcpListener>,
+    admin: Option<TcpListener>,
     resolved: Resolved,
     address: SocketAddr,
 }
@@ -88,6 +90,8 @@ pub struct Start {
     pub segment_bytes: Option<u64>,
     /// A socket that is bound already, in place of the configured address.
     pub listener: Option<TcpListener>,
+    /// A socket for the admin API that is bound already, in place of the configured address.
+    pub admin: Option<TcpListener>,
     /// Start although the trail misses records that are known elsewhere, and record who says so and why.
     pub accept_trail_loss: Option<Acceptance>,
 }
@@ -100,6 +104,7 @@ impl Default for Start {
             files: Arc::new(Disk),
             segment_bytes: None,
             listener: None,
+            admin: None,
             accept_trail_loss: None,
         }
     }
@@ -116,7 +121,7 @@ impl std::fmt::Debug for Start {
 /// # Errors
 /// Whatever keeps it from serving, with what to do.
 pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> {
-    let Start { apply_config, clock, files, segment_bytes, listener, accept_trail_loss } = start;
+    let Start { apply_config, clock, files, segment_bytes, listener, admin, accept_trail_loss } = start;
     let keys = Arc::new(Keys::open(&resolved.key_dir())?);
     let signing = Arc::new(Signing::open(&resolved.key_dir(), clock.now())?);
     let store = Store::open(&resolved.store).await?;
@@ -168,6 +173,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         None => listener::bind(resolved.listen).await?,
     };
     let counters = metrics::bind(resolved.metrics).await?;
+    let admin = admin::serve::bind(admin, resolved.admin).await?;
     let address = listener.local_addr().context("the listening socket has no address")?;
     Ok(Ready {
         live,
@@ -184,6 +190,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         socket,
         listener,
         counters,
+        admin,
         resolved,
         address,
     })
@@ -198,6 +205,11 @@ impl Ready {
     /// Where its counters are read, if anywhere.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.counters.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Where the admin API listens, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The live deployment, for whoever looks at it from the same process.
@@ -230,6 +242,7 @@ impl Ready {
             store,
             listener,
             counters,
+            admin,
             gateway,
             socket,
             signing,
@@ -249,6 +262,11 @@ impl Ready {
             Arc::clone(&jwks),
             (client_secrets, hooks.clone()),
         );
+        let operator = OperatorContext::serving(live.clone(), Arc::clone(&signing), reloader.as_reload());
+        let acting = match admin {
+            Some(listener) => Some((listener, admin::serve::rules(&resolved)?, Arc::clone(&signing))),
+            None => None,
+        };
         let mut tasks = background::spawn(
             background::Beside {
                 live: live.clone(),
@@ -260,6 +278,7 @@ impl Ready {
                 signing,
                 jwks,
                 socket,
+                operator: operator.clone(),
                 reloader,
                 resolved: resolved.clone(),
                 name: TrailName::of(&resolved)?.node,
@@ -270,6 +289,11 @@ impl Ready {
         tasks.spawn(day_counts::keep(gateway.clone(), live.clone(), name, signals::until(stopping.clone())));
         if let Some(listener) = counters {
             tasks.spawn(metrics::serve(listener, gateway.clone(), signals::until(stopping.clone())));
+        }
+        if let Some((listener, rules, signing)) = acting {
+            let room = admin::hear::Room::new(live.clone(), signing, operator.clone());
+            let (proxies, end) = (resolved.trusted_proxies.clone(), signals::until(stopping.clone()));
+            tasks.spawn(admin::serve::serve(listener, room, rules, proxies, end));
         }
         tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
         let crowd = Crowd::new(&resolved.trusted_proxies);

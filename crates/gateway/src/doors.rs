@@ -61,8 +61,9 @@ pub struct Doors {
     rules: Arc<Rules>,
 }
 
+/// What the doors hold a request to. Other listeners hold theirs to rules of their own.
 #[derive(Debug)]
-struct Rules {
+pub struct Rules {
     /// Lower case, without the scheme's usual port.
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -72,8 +73,10 @@ struct Rules {
 
 /// Why a request is sent away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wrong {
+pub enum Wrong {
+    /// It names another host, none, or several.
     Host,
+    /// A page of another origin sends it.
     Origin,
 }
 
@@ -84,7 +87,11 @@ impl Doors {
 }
 
 impl Rules {
-    fn new(settings: &Settings) -> Result<Self, InvalidDoors> {
+    /// The rules of a listener with this URL.
+    ///
+    /// # Errors
+    /// [`InvalidDoors`].
+    pub fn new(settings: &Settings) -> Result<Self, InvalidDoors> {
         let not_ours = || InvalidDoors::PublicUrl(settings.public_url.clone());
         let url = Url::parse(&settings.public_url).map_err(|_| not_ours())?;
         let host = url.host_str().ok_or_else(not_ours)?.to_ascii_lowercase();
@@ -110,6 +117,19 @@ impl Rules {
             origins.push(parsed.ascii_serialization());
         }
         Ok(Self { hosts, origins, usual_port, proxies: settings.trusted_proxies.clone() })
+    }
+
+    /// Whether a request is meant for this listener and comes from no other origin, whatever its path: for listeners that no
+    /// page and no probe has anything to ask.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn admit_strictly(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Wrong> {
+        self.admit_host(uri, headers)?;
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let is_own = |origin: &http::HeaderValue| self.origins.iter().any(|own| origin.as_bytes() == own.as_bytes());
+        let admitted = origins.next().is_none_or(is_own) && origins.next().is_none();
+        admitted.then_some(()).ok_or(Wrong::Origin)
     }
 
     fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Wrong> {
@@ -151,7 +171,7 @@ impl Rules {
     }
 
     /// The peer, or, if that is a trusted proxy, the last address in `X-Forwarded-For` that no trusted proxy has.
-    fn source(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let trusted = |address: IpAddr| self.proxies.iter().any(|proxy| proxy.contains(address));
         let mut source = peer.to_canonical();
         if !trusted(source) {
@@ -196,14 +216,16 @@ fn is_endpoint(path: &str) -> bool {
 }
 
 impl Wrong {
-    const fn reason(self) -> &'static str {
+    /// A stable label for records.
+    pub const fn reason(self) -> &'static str {
         match self {
             Self::Host => "foreign_host",
             Self::Origin => "foreign_origin",
         }
     }
 
-    const fn sentence(self) -> &'static str {
+    /// What is told.
+    pub const fn sentence(self) -> &'static str {
         match self {
             Self::Host => "this request is for another host: use the public URL of the gateway",
             Self::Origin => "requests from pages of this origin are not accepted: ask the people who run this gateway",
@@ -291,6 +313,16 @@ mod tests {
         for host in ["evil.example", "gw.example.evil.example", "gw.example:444", "gw.example.", "127.0.0.1", ""] {
             assert_eq!(admit(&rules, "/mcp", &[("host", host)]), Err(Wrong::Host), "{host}");
         }
+        let strictly =
+            |pairs: &[(&'static str, &str)]| rules.admit_strictly(&"/healthz".parse().unwrap(), &headers(pairs));
+        let host = ("host", "gw.example");
+        assert_eq!(strictly(&[host]), Ok(()));
+        assert_eq!(strictly(&[host, ("origin", "https://gw.example")]), Ok(()));
+        assert_eq!(strictly(&[("host", "10.1.2.3:8080")]), Err(Wrong::Host));
+        for foreign in ["null", "https://evil.example", "http://gw.example", ""] {
+            assert_eq!(strictly(&[host, ("origin", foreign)]), Err(Wrong::Origin), "{foreign}");
+        }
+        assert_eq!(strictly(&[host, ("origin", "https://gw.example"), ("origin", "null")]), Err(Wrong::Origin));
         assert_eq!(admit(&rules, "/mcp", &[]), Err(Wrong::Host));
         assert_eq!(admit(&rules, "/mcp", &[("host", "gw.example"), ("host", "gw.example")]), Err(Wrong::Host));
         assert_eq!(admit(&rules, "https://evil.example/mcp", &[("host", "gw.example")]), Err(Wrong::Host));

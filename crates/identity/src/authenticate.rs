@@ -34,7 +34,7 @@ mod failure;
 mod presented;
 
 pub use failure::AuthFailure;
-use presented::presented;
+pub(crate) use presented::presented;
 
 /// Most remembered tokens.
 const REMEMBERED: usize = 16 * 1024;

@@ -51,6 +51,11 @@ pub fn insufficient_scope<'a>(
 }
 
 fn build(endpoint: &Endpoint, error: Option<(&str, &str)>, scope: Option<&str>) -> HeaderValue {
+    of_resource(&endpoint.resource, error, scope)
+}
+
+/// The same of a resource that is no endpoint, by its identifier.
+pub(crate) fn of_resource(resource: &str, error: Option<(&str, &str)>, scope: Option<&str>) -> HeaderValue {
     let mut text = String::with_capacity(256);
     text.push_str("Bearer ");
     if let Some((error, description)) = error {
@@ -60,7 +65,7 @@ fn build(endpoint: &Endpoint, error: Option<(&str, &str)>, scope: Option<&str>) 
     if let Some(scope) = scope {
         parameter(&mut text, "scope", scope);
     }
-    parameter(&mut text, "resource_metadata", &resource::metadata_url(endpoint));
+    parameter(&mut text, "resource_metadata", &resource::metadata_url_of(resource));
     let text = text.strip_suffix(", ").unwrap_or(&text);
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("Bearer"))
 }

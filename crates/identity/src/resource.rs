@@ -16,7 +16,11 @@ pub const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// The URL of an endpoint's metadata: the well-known segment inserted after the authority of its resource identifier.
 pub fn metadata_url(endpoint: &Endpoint) -> String {
-    let resource = endpoint.resource.as_str();
+    metadata_url_of(&endpoint.resource)
+}
+
+/// The same of any resource, by its identifier.
+pub(crate) fn metadata_url_of(resource: &str) -> String {
     let authority = resource.find("://").map_or(0, |scheme| scheme + 3);
     let path = resource.get(authority..).and_then(|rest| rest.find('/')).map_or(resource.len(), |at| authority + at);
     let (origin, path) = resource.split_at_checked(path).unwrap_or((resource, ""));

@@ -90,6 +90,7 @@ pub fn deployment() -> Deployment {
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
         budgets: ambit_model::budget::Budgets::default(),
+        admin: None,
         operator_may_mint: true,
         digest: Digest::of(b"one"),
     }

@@ -7,6 +7,7 @@ use std::{
 
 use ambit_model::{
     Digest,
+    admin::AdminResource,
     break_glass::BreakGlass,
     budget::Budgets,
     caller::{Assurance, ClientFacts},
@@ -52,6 +53,8 @@ pub struct Deployment {
     pub break_glass: BreakGlass,
     /// How much each caller may use.
     pub budgets: Budgets,
+    /// The admin API, if there is one (`[admin]`).
+    pub admin: Option<AdminResource>,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

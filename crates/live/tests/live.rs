@@ -97,6 +97,7 @@ fn deployment(server: &Server) -> Deployment {
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
         budgets: ambit_model::budget::Budgets::default(),
+        admin: None,
         operator_may_mint: true,
         digest: Digest::of(b"configuration"),
     }

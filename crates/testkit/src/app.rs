@@ -63,6 +63,7 @@ pub struct TestApp {
     directory: Arc<TempDir>,
     address: SocketAddr,
     metrics: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
     live: Live,
     signing: Arc<Signing>,
     gateway: Gateway,
@@ -110,7 +111,8 @@ impl Default for Login<'_> {
 }
 
 impl TestApp {
-    /// Starts a gateway. In the text, `{url}` stands for its own address and [`FAR`] for a date that is far.
+    /// Starts a gateway. In the text, `{url}` stands for its own address, `{admin}` for the address and port of its admin API,
+    /// and [`FAR`] for a date that is far.
     ///
     /// # Errors
     /// Whatever keeps `ambit serve` from starting.
@@ -127,22 +129,29 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let file = directory.path().join("ambit.toml");
+        let admin = if text.contains("{admin}") { Some(TcpListener::bind("127.0.0.1:0").await?) } else { None };
+        let text = match &admin {
+            Some(listener) => text.replace("{admin}", &listener.local_addr()?.to_string()),
+            None => text.to_owned(),
+        };
         let text = dated(&text.replace("{url}", &format!("http://{address}")), given.start.clock.now());
         std::fs::write(&file, format!("data_dir = \"data\"\n{text}"))?;
         if !given.leave_pending {
             accept_everything(&file, given.start.clock.clone()).await?;
         }
         let resolved = config::load(&file, given.start.clock.now())?;
-        let ready = serve::prepare(resolved, Start { listener: Some(listener), ..given.start }).await?;
+        // Boxed: every test that starts a gateway would carry it about.
+        let ready =
+            Box::pin(serve::prepare(resolved, Start { listener: Some(listener), admin, ..given.start })).await?;
         Ok(Self::run(directory, address, ready))
     }
 
     fn run(directory: Arc<TempDir>, address: SocketAddr, ready: Ready) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (live, signing, gateway) = (ready.live().clone(), Arc::clone(ready.signing()), ready.gateway().clone());
-        let metrics = ready.metrics_address();
+        let (metrics, admin) = (ready.metrics_address(), ready.admin_address());
         let running = tokio::spawn(ready.run(stopping));
-        Self { directory, address, metrics, live, signing, gateway, web: Web::new(), stop, running }
+        Self { directory, address, metrics, admin, live, signing, gateway, web: Web::new(), stop, running }
     }
 
     /// Stops it in order and gives its directory back, for a restart.
@@ -170,6 +179,11 @@ impl TestApp {
     /// Where its counters are read, if anywhere.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// `http://127.0.0.1:PORT` of the admin API, if there is one.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin.map(|address| format!("http://{address}"))
     }
 
     /// The configuration file.
@@ -225,7 +239,8 @@ impl TestApp {
     /// # Errors
     /// If it cannot be written.
     pub fn write_config(&self, text: &str) -> Result<()> {
-        let text = dated(&text.replace("{url}", &self.url()), self.live.clock().now());
+        let admin = self.admin.map(|address| address.to_string()).unwrap_or_default();
+        let text = dated(&text.replace("{url}", &self.url()).replace("{admin}", &admin), self.live.clock().now());
         Ok(std::fs::write(self.config_file(), format!("data_dir = \"data\"\n{text}"))?)
     }
 

@@ -143,6 +143,7 @@ fn endpoint_path(text: &str) -> Result<(), String> {
         None => None,
     };
     match slug {
+        Some(ambit_identity::admin::SLUG) => Err("`ambit-admin` is the admin API's own: use another".to_owned()),
         Some("default") => Err("`default` is the slug of `/mcp`: use another".to_owned()),
         Some(slug) if ServerSlug::parse(slug).is_ok() => Ok(()),
         Some(_) | None => {

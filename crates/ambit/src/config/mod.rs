@@ -61,6 +61,8 @@ pub struct Resolved {
     pub listen: SocketAddr,
     /// The address where counters are read, if anywhere.
     pub metrics: Option<SocketAddr>,
+    /// The address where the admin API listens, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// Trail and the embedded store, and the keys unless they have a directory of their own.
     pub data_dir: PathBuf,
     /// The keys' own directory, if they have one.
@@ -303,6 +305,12 @@ fn digest(shaped: &Json) -> Digest {
     if let Some(members) = agreed.as_object_mut() {
         for name in OF_ONE_NODE {
             members.remove(name);
+        }
+        // Without a URL of its own the address is the resource that tokens are made for.
+        if let Some(admin) = members.get_mut("admin").and_then(Json::as_object_mut)
+            && admin.contains_key("public_url")
+        {
+            admin.remove("listen");
         }
         if let Some(trail) = members.get_mut("trail").and_then(Json::as_object_mut) {
             trail.remove("node");

@@ -96,6 +96,9 @@ pub struct File {
     /// What operators may do.
     #[serde(default)]
     pub operator: Operator,
+    /// The admin API: what operators do, over HTTP and with a login. There is none unless it has an address.
+    #[serde(default)]
+    pub admin: Admin,
     /// The trail.
     #[serde(default)]
     pub trail: Trail,
@@ -486,9 +489,23 @@ pub struct Operator {
     /// Whether `ambit token` may mint access tokens, of at most 15 minutes, for declared accounts.
     #[serde(default)]
     pub mint: bool,
-    /// Who may do what at the operator socket. If nobody is named, the user the server runs as may do everything.
+    /// Who may do what: at the operator socket as `os_user`, through the admin API as `person`. If nobody is named, the user the
+    /// server runs as may do everything, and no person anything.
     #[serde(default)]
     pub roles: Vec<RoleHolder>,
+}
+
+/// The admin API.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// The address and port where it listens, such as `127.0.0.1:8081`. Nowhere if absent. Differs from node to node.
+    #[schemars(extend("format" = "ambit-listen"))]
+    pub listen: Option<String>,
+    /// The URL under which its users reach it, without a path: `https://admin.gateway.example`. Plain `http` only for loopback.
+    /// `http://` and the address if absent. Its tokens are made for this URL.
+    #[schemars(extend("format" = "ambit-public-url"))]
+    pub public_url: Option<String>,
 }
 
 /// The trail.

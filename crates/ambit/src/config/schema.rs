@@ -23,7 +23,7 @@ pub fn text() -> String {
 }
 
 /// TOML has no null: an optional value is one that may be absent.
-fn without_null(schema: &mut Schema) {
+pub(crate) fn without_null(schema: &mut Schema) {
     if let Some(members) = schema.as_object_mut() {
         if let Some(Value::Array(kinds)) = members.get_mut("type") {
             kinds.retain(|kind| kind != "null");

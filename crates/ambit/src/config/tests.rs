@@ -319,6 +319,39 @@ fn counters_are_read_where_it_is_said_and_nowhere_else() {
 }
 
 #[test]
+fn the_admin_api_is_a_place_of_its_own() {
+    assert_eq!(load_text("").unwrap().admin, None);
+    let people = "[accounts.alice]\n[[operator.roles]]\nperson = \"alice\"\nroles = [\"admin\"]\n";
+    let at = |admin: &str| {
+        format!("listen = \"127.0.0.1:8080\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n[admin]\n{admin}\n{people}")
+    };
+    let resolved = load_text(&at("listen = \"127.0.0.1:8081\"")).unwrap();
+    assert_eq!(resolved.admin, Some(([127, 0, 0, 1], 8081).into()));
+    let resource = resolved.deployment.admin.clone().unwrap();
+    assert_eq!(resource.url, "http://127.0.0.1:8081");
+    assert_eq!(resource.issuer, "http://127.0.0.1:8080/as/ambit-admin");
+    assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
+    // Nodes agree on the URL that tokens are made for, and on nothing else of it.
+    let digest = |admin: &str| load_text(&at(admin)).unwrap().deployment.digest;
+    let url = "public_url = \"https://admin.example/\"\nlisten = ";
+    assert_eq!(digest(&format!("{url}\"10.0.0.1:8081\"")), digest(&format!("{url}\"10.0.0.2:8082\"")));
+    assert_ne!(digest("listen = \"127.0.0.1:8081\""), digest("listen = \"127.0.0.1:8082\""));
+    let wrong = [
+        "listen = \"127.0.0.1:8080\"",
+        "listen = \"127.0.0.1:9464\"",
+        "listen = \"0.0.0.0:8081\"",
+        "public_url = \"https://admin.example\"",
+        "listen = \"127.0.0.1:8081\"\npublic_url = \"http://admin.example\"",
+        "listen = \"127.0.0.1:8081\"\npublic_url = \"https://admin.example/path\"",
+        "listen = \"127.0.0.1:8081\"\npublic_url = \"http://127.0.0.1:8080\"",
+        "listen = \"8081\"",
+    ];
+    let nobody = problems("[admin]\nlisten = \"127.0.0.1:8081\"\n");
+    let taken = problems("[[endpoints]]\npath = \"/mcp/ambit-admin\"\nservers = [\"mux\"]\n");
+    shown!(wrong.map(|admin| problems(&at(admin))).join("\n") + "\n" + &nobody + "\n" + &taken);
+}
+
+#[test]
 fn what_strangers_may_name_has_a_list_of_its_own() {
     let judged = |text: &str| {
         let resolved = load_text(text).unwrap();

@@ -13,7 +13,7 @@ mod glass;
 mod mark;
 pub mod os_user;
 pub mod perform;
-mod rights;
+pub(crate) mod rights;
 pub mod socket;
 
 pub use act::{Act, Done};

@@ -110,7 +110,7 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
 }
 
 /// The servers whose tools a toolset can contain; none if it is not declared.
-fn reached_by(toolset: &ToolsetSlug, deployment: &Deployment) -> Vec<ServerSlug> {
+pub(crate) fn reached_by(toolset: &ToolsetSlug, deployment: &Deployment) -> Vec<ServerSlug> {
     let selectors = deployment.toolsets.get(toolset).into_iter().flat_map(|toolset| &toolset.tools);
     let mut servers: Vec<_> = selectors.map(|selector| selector.server().clone()).collect();
     servers.sort();

@@ -45,6 +45,7 @@ pub struct Beside {
     pub signing: Arc<Signing>,
     pub jwks: Arc<Jwks>,
     pub socket: OperatorSocket,
+    pub operator: OperatorContext,
     pub reloader: Reloader,
     pub resolved: Resolved,
     pub name: String,
@@ -52,8 +53,21 @@ pub struct Beside {
 
 /// Starts everything.
 pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
-    let Beside { live, trail, store, refresher, hooks, egress, signing, jwks, socket, reloader, resolved, name } =
-        beside;
+    let Beside {
+        live,
+        trail,
+        store,
+        refresher,
+        hooks,
+        egress,
+        signing,
+        jwks,
+        socket,
+        operator,
+        reloader,
+        resolved,
+        name,
+    } = beside;
     let mut tasks = JoinSet::new();
     let stop = || until(stopping.clone());
 
@@ -99,8 +113,7 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
         }
     }));
 
-    let context = OperatorContext::serving(live, signing, reloader.as_reload());
-    tasks.spawn(socket.serve(context, stop()));
+    tasks.spawn(socket.serve(operator, stop()));
     tasks.spawn(reload_on_hangup(reloader, stop()));
     tasks
 }

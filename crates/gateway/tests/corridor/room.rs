@@ -879,6 +879,7 @@ fn deployment(peer_url: &str) -> Deployment {
             toolsets: [ToolsetSlug::parse("destroys").unwrap()].into(),
         },
         budgets: ambit_model::budget::Budgets::default(),
+        admin: None,
         operator_may_mint: true,
         digest: Digest::of(b"tests"),
     }

@@ -60,7 +60,7 @@ impl AuthFailure {
     }
 
     /// The status and RFC 6750 §3.1 code. Without a credential there is no code, only the way to get one.
-    const fn status(self) -> (StatusCode, Option<&'static str>) {
+    pub(crate) const fn status(self) -> (StatusCode, Option<&'static str>) {
         match self {
             Self::Absent | Self::Scheme => (StatusCode::UNAUTHORIZED, None),
             Self::Several | Self::InQuery => (StatusCode::BAD_REQUEST, Some("invalid_request")),

@@ -8,7 +8,7 @@ use super::AuthFailure;
 use crate::verify::{MAX_TOKEN_BYTES, TokenFault};
 
 /// The token of a request: exactly one `Authorization: Bearer`, and none in the query (RFC 6750 §2, OAuth 2.1 §5.1.1).
-pub(super) fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str, AuthFailure> {
+pub(crate) fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str, AuthFailure> {
     if query.is_some_and(holds_token) {
         return Err(AuthFailure::InQuery);
     }

@@ -178,7 +178,7 @@ pub(crate) async fn authorize(
 }
 
 async fn begin(server: &Server, slug: &str, query: &str, visitor: &Visitor) -> Result<Response, Refusal> {
-    let place = Place::find(server, slug).ok_or(Refusal::NotFound)?;
+    let place = Place::of_issuer(server, slug).ok_or(Refusal::NotFound)?;
     let fields = Fields::parse(query.as_bytes())?;
     let client_id = fields.required("client_id")?;
     let client = Client::find(server, &place, client_id, visitor.source).await?;
@@ -303,7 +303,7 @@ fn read(
         challenge,
         toolsets,
         always_ask: asked.consent,
-        login_since: if asked.login { Some(now) } else { oldest },
+        login_since: if asked.login { Some(now) } else { oldest.max(place.oldest_login(now)) },
         asked_at: now,
     };
     Ok((pending, if asked.none { Prompt::None } else { Prompt::AsNeeded }))
@@ -399,7 +399,7 @@ fn prompts(prompt: Option<&str>) -> Result<Prompts, &'static str> {
 
 /// A name for the counters: a flood of invented slugs makes no flood of counters.
 fn slug_or_other(server: &Server, slug: &str) -> String {
-    Place::find(server, slug).map_or_else(|| "other".to_owned(), |place| place.endpoint.slug.to_string())
+    Place::of_issuer(server, slug).map_or_else(|| "other".to_owned(), |place| place.endpoint.slug.to_string())
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ use axum::{
 use http::StatusCode;
 use serde_json::json;
 
+use crate::admin;
+
 use super::{
     Shared, code,
     code::Choice,
@@ -56,6 +58,20 @@ struct ConsentPage<'a> {
     person: &'a str,
     account: &'a str,
     offers: Vec<Line<'a>>,
+    slug: &'a str,
+    request: &'a str,
+    csrf: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "admin.html")]
+struct AdminPage<'a> {
+    title: &'a str,
+    redirect: &'a str,
+    person: &'a str,
+    account: &'a str,
+    roles: &'a str,
+    minutes: i64,
     slug: &'a str,
     request: &'a str,
     csrf: &'a str,
@@ -94,6 +110,9 @@ pub(crate) async fn ask(
         return Ok(response);
     }
     let token = csrf::issue(server.live.keys(), &case.session.csrf, &form(request), server.now())?;
+    if case.place.admin.is_some() {
+        return Ok(ask_about_admin(&case, request, &token));
+    }
     let lines = case.offers.iter().map(|offer| Line { offer, ticked: is_ticked(case.before.as_ref(), &offer.slug) });
     let page = ConsentPage {
         title: "Connect an application",
@@ -110,6 +129,24 @@ pub(crate) async fn ask(
         csrf: &token,
     };
     Ok(page::show_leading_to(StatusCode::OK, &page, &redirect::form_target(&case.pending.redirect_uri)))
+}
+
+/// Asks whether the command line may act on Ambit itself.
+fn ask_about_admin(case: &Case, request: &str, csrf: &str) -> Response {
+    let rights = case.place.snapshot.deployment.roles.of_person(&case.session.user).unwrap_or_default();
+    let roles: Vec<_> = rights.roles.iter().map(|role| role.as_str()).collect();
+    let page = AdminPage {
+        title: "Act on Ambit itself",
+        redirect: &case.pending.shown_redirect(),
+        person: &person::display_name(&case.place.snapshot, &case.session.user),
+        account: case.session.user.subject.as_str(),
+        roles: &roles.join(", "),
+        minutes: admin::TOKEN_LIFE_MS.div_euclid(60_000),
+        slug: admin::SLUG,
+        request,
+        csrf,
+    };
+    page::show_leading_to(StatusCode::OK, &page, &redirect::form_target(&case.pending.redirect_uri))
 }
 
 /// `POST`: decides.
@@ -145,7 +182,7 @@ async fn case(
     request: &str,
     visitor: &Visitor,
 ) -> Result<Result<Case, Response>, PageError> {
-    let place = Place::find(server, slug).ok_or(PageError::NotFound)?;
+    let place = Place::of_issuer(server, slug).ok_or(PageError::NotFound)?;
     let store = server.live.store();
     let pending = Pending::find(store, request, server.now()).await?;
     if pending.endpoint != place.endpoint.slug {
@@ -157,6 +194,9 @@ async fn case(
     };
     let user = person::declared(&place.snapshot, &session.user)
         .ok_or(PageError::Refused("This account may not connect applications."))?;
+    if !place.admits(&session.user) {
+        return Err(PageError::Refused("This account has no part in running this gateway."));
+    }
     if is_dead(&place, &pending, &session) {
         return Err(PageError::Refused("This application, or this account, is blocked here."));
     }
@@ -208,7 +248,9 @@ async fn allow(server: &Server, case: &Case, request: &str, ticked: &BTreeSet<&s
         declined: keep_declined(case.before.as_ref(), &offered, &declined),
         decided_at: server.now(),
     };
-    consents::upsert(&mut tx, &consent).await?;
+    if case.place.admin.is_none() {
+        consents::upsert(&mut tx, &consent).await?;
+    }
     // What was declined before and not asked about now stays declined, also in the tokens.
     let offered = offered.into_iter().chain(consent.declined.iter().cloned()).collect();
     let code = code::issue(server, &mut tx, &pending, &case.session, Choice { ticked, offered }).await?;

@@ -36,6 +36,7 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
+    admin,
     mint::{Minted, TokenRequest, mint},
     token::TokenSubject,
 };
@@ -55,12 +56,13 @@ pub(crate) async fn exchange(
     visitor: Visitor,
     body: Bytes,
 ) -> Response {
-    let Some(place) = Place::find(&server, &slug) else { return OAuthError::not_found().into_response() };
+    let Some(place) = Place::of_issuer(&server, &slug) else { return OAuthError::not_found().into_response() };
     let answer = match answer(&server, &place, &visitor, &body).await {
         Ok(issued) => issued.into_response(),
         Err(error) => refusals::refuse(&server, place.endpoint.slug.as_str(), visitor.source, error).into_response(),
     };
-    reply::to_any_origin(answer)
+    // No page has any business with the admin API.
+    if place.admin.is_some() { answer } else { reply::to_any_origin(answer) }
 }
 
 async fn answer(server: &Server, place: &Place, visitor: &Visitor, body: &[u8]) -> Result<Issued, OAuthError> {
@@ -71,6 +73,9 @@ async fn answer(server: &Server, place: &Place, visitor: &Visitor, body: &[u8]) 
     }
     match fields.required("grant_type")? {
         "authorization_code" => code::exchange(server, place, &client, &fields).await,
+        "refresh_token" if place.admin.is_some() => {
+            Err(OAuthError::bad("unsupported_grant_type", "tokens for the admin API are not refreshed: log in again"))
+        }
         "refresh_token" => refresh::exchange(server, place, &client, &fields).await,
         _ => Err(OAuthError::bad("unsupported_grant_type", "`grant_type` is `authorization_code` or `refresh_token`")),
     }
@@ -119,6 +124,9 @@ async fn still_good(
     if details.assurance == ambit_model::caller::Assurance::Confidential && !client.by_secret {
         return Ok(Err(Over("the client proved itself when it was authorized, and does not now")));
     }
+    if !place.admits(&family.user) {
+        return Ok(Err(Over("the account has no role here (any more)")));
+    }
     let user = person::standing(&mut *tx, &place.snapshot, &family.user).await?;
     Ok(user.ok_or(Over("the account may not be used (any more)")))
 }
@@ -132,6 +140,19 @@ fn access_token(
     only: Option<&BTreeSet<ToolsetSlug>>,
 ) -> Result<Minted, Down> {
     let now = server.now();
+    let unable = |error| {
+        tracing::error!(%error, "an access token could not be made");
+        Down::Defect
+    };
+    if let Some(resource) = &place.admin {
+        let wish = admin::token::Wish {
+            user: &family.user,
+            family: &family.id,
+            auth_time: family.auth_time,
+            authorized_at: family.created_at,
+        };
+        return admin::token::mint(&server.signing, resource, wish, now).map_err(unable);
+    }
     let client = details.client(&family.client);
     let consented: BTreeSet<ToolsetSlug> = family.toolsets.iter().cloned().collect();
     let held = offers::held(&place.snapshot, user, &client, now);
@@ -146,10 +167,7 @@ fn access_token(
         amr: details.amr.clone(),
         authorized_at: family.created_at,
     };
-    mint(&server.signing, &place.endpoint, request, now).map_err(|error| {
-        tracing::error!(%error, "an access token could not be made");
-        Down::Defect
-    })
+    mint(&server.signing, &place.endpoint, request, now).map_err(unable)
 }
 
 /// Makes the next refresh token of a family.

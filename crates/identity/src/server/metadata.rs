@@ -8,11 +8,11 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Shared, oauth_error::OAuthError, reply, state::Place};
-use crate::token::BASELINE_SCOPE;
+use crate::{admin, token::BASELINE_SCOPE};
 
 /// `GET /.well-known/oauth-authorization-server/as/<slug>`
 pub(crate) async fn oauth(State(server): State<Shared>, Path(slug): Path<String>) -> Response {
-    let Some(place) = Place::find(&server, &slug) else {
+    let Some(place) = Place::of_issuer(&server, &slug) else {
         return reply::to_any_origin(OAuthError::not_found().into_response());
     };
     reply::to_any_origin(reply::public_json(document(&place).to_string()))
@@ -20,7 +20,7 @@ pub(crate) async fn oauth(State(server): State<Shared>, Path(slug): Path<String>
 
 /// `GET /.well-known/openid-configuration/as/<slug>` and `GET /as/<slug>/.well-known/openid-configuration`
 pub(crate) async fn openid(State(server): State<Shared>, Path(slug): Path<String>) -> Response {
-    let Some(place) = Place::find(&server, &slug) else {
+    let Some(place) = Place::of_issuer(&server, &slug) else {
         return reply::to_any_origin(OAuthError::not_found().into_response());
     };
     let mut document = document(&place);
@@ -34,13 +34,16 @@ pub(crate) async fn openid(State(server): State<Shared>, Path(slug): Path<String
 
 /// `GET /as/<slug>/jwks`
 pub(crate) async fn jwks(State(server): State<Shared>, Path(slug): Path<String>) -> Response {
-    if Place::find(&server, &slug).is_none() {
+    if Place::of_issuer(&server, &slug).is_none() {
         return reply::to_any_origin(OAuthError::not_found().into_response());
     }
     reply::to_any_origin(reply::public_json(server.signing.jwks(server.now())))
 }
 
 fn document(place: &Place) -> Value {
+    if place.admin.is_some() {
+        return of_admin(place);
+    }
     let issuer = &place.issuer;
     let with_secret = ["client_secret_basic", "client_secret_post"];
     let any = ["none", "client_secret_basic", "client_secret_post"];
@@ -64,6 +67,25 @@ fn document(place: &Place) -> Value {
         "authorization_response_iss_parameter_supported": true,
         "client_id_metadata_document_supported": true,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "protected_resources": [place.endpoint.resource],
+    })
+}
+
+/// One client, which is built in; codes, and nothing that could be refreshed.
+fn of_admin(place: &Place) -> Value {
+    let issuer = &place.issuer;
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "scopes_supported": [admin::SCOPE],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code"],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
         "protected_resources": [place.endpoint.resource],
     })
 }

@@ -9,8 +9,9 @@ use std::{
 
 use ambit_live::{Live, Snapshot, recorder::Deed};
 use ambit_model::{
+    admin::AdminResource,
     endpoint::{Endpoint, EndpointIssuer},
-    ids::{EndpointSlug, Millis},
+    ids::{EndpointSlug, Millis, UserKey},
     secret::{Secret, SecretRef},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -22,7 +23,7 @@ use super::{
     password::Hashing,
     throttle::Throttle,
 };
-use crate::signing::Signing;
+use crate::{admin, signing::Signing};
 
 /// Answers for one reference to a secret, from what was resolved at start or reload. `None` if there is none.
 pub type SecretReader = Arc<dyn Fn(&SecretRef) -> Option<Secret> + Send + Sync>;
@@ -168,11 +169,14 @@ impl Server {
     }
 }
 
-/// One endpoint with the embedded issuer, on the snapshot of one request.
+/// One endpoint with the embedded issuer, or what stands in place of one, on the snapshot of one request.
 pub(crate) struct Place {
     pub(crate) snapshot: Arc<Snapshot>,
+    /// For the admin API: no path, no server, the slug that no endpoint may have.
     pub(crate) endpoint: Endpoint,
     pub(crate) issuer: String,
+    /// The admin API, if this is its issuer.
+    pub(crate) admin: Option<AdminResource>,
 }
 
 impl Place {
@@ -182,7 +186,37 @@ impl Place {
         let slug = EndpointSlug::parse(slug).ok()?;
         let endpoint = snapshot.deployment.endpoint(&slug)?.clone();
         let EndpointIssuer::Embedded { issuer } = &endpoint.issuer else { return None };
-        Some(Self { issuer: issuer.clone(), endpoint, snapshot })
+        Some(Self { issuer: issuer.clone(), endpoint, snapshot, admin: None })
+    }
+
+    /// The same, or the place of the admin API's issuer. For the steps that issuer has: it registers nobody, refreshes
+    /// nothing and answers no questions about its tokens.
+    pub(crate) fn of_issuer(server: &Server, slug: &str) -> Option<Self> {
+        if slug != admin::SLUG {
+            return Self::find(server, slug);
+        }
+        let snapshot = server.live.current();
+        let resource = snapshot.deployment.admin.clone()?;
+        let endpoint = Endpoint {
+            slug: EndpointSlug::parse(slug).ok()?,
+            path: String::new(),
+            resource: resource.url.clone(),
+            title: "Ambit itself".to_owned(),
+            servers: Vec::new(),
+            prefix: false,
+            issuer: EndpointIssuer::Embedded { issuer: resource.issuer.clone() },
+        };
+        Some(Self { issuer: resource.issuer.clone(), endpoint, snapshot, admin: Some(resource) })
+    }
+
+    /// Whether somebody may ask for tokens here. At an endpoint everybody may: what they hold decides.
+    pub(crate) fn admits(&self, user: &UserKey) -> bool {
+        self.admin.is_none() || admin::has_role(&self.snapshot.deployment.roles, user)
+    }
+
+    /// A login before this instant does not do, whatever the client says.
+    pub(crate) fn oldest_login(&self, now_ms: Millis) -> Option<Millis> {
+        self.admin.as_ref().map(|_| now_ms - admin::LOGIN_WITHIN_MS)
     }
 
     /// Whether `resource` (RFC 8707) names this endpoint. A trailing slash is how some clients write a URL.

@@ -22,6 +22,7 @@ use super::{
     quantity, raw, secrets,
 };
 
+mod admin;
 mod approvals;
 mod authorities;
 mod break_glass;
@@ -60,6 +61,7 @@ impl Resolving<'_> {
         } else {
             Digest::of_parts([digest.0.as_slice(), policies.digest().0.as_slice()])
         };
+        let admin = self.admin(&public_url);
         let deployment = Deployment {
             endpoints: self.endpoints(&public_url),
             servers: self.servers(&egress),
@@ -74,6 +76,7 @@ impl Resolving<'_> {
             policies,
             break_glass: self.break_glass(),
             budgets: self.budgets(),
+            admin: admin.as_ref().map(|(_, resource)| resource.clone()),
             operator_may_mint: raw.operator.mint,
             public_url,
             digest,
@@ -90,6 +93,7 @@ impl Resolving<'_> {
             webhooks,
             listen,
             metrics,
+            admin: admin.map(|(address, _)| address),
             store: self.store(&data_dir),
             trail: TrailSettings {
                 reads: raw.trail.reads,

@@ -53,6 +53,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         policies: Arc::default(),
         break_glass: ambit_model::break_glass::BreakGlass::default(),
         budgets: ambit_model::budget::Budgets::default(),
+        admin: None,
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }
