@@ -161,6 +161,8 @@ pub struct WaitingCall {
     pub arguments: Value,
     /// What differs from the last call of the tool that was approved for who asks.
     pub differences: Option<Vec<Difference>>,
+    /// How many more differences there are than are listed.
+    pub more_differences: Option<u64>,
     /// Why it waits.
     pub grounds: Vec<String>,
     /// Who answers for the server.
