@@ -160,7 +160,7 @@ pub async fn prepare(resolved: Resolved, start: Start) -> anyhow::Result<Ready> 
         authenticator: Arc::new(Authenticator::new(Arc::clone(&signing), Arc::clone(&jwks))),
         egress: upstream_egress,
         mcp: sources.mcp.clone(),
-        settings: routes::settings(resolved.trail.reads),
+        settings: routes::settings(&resolved),
     });
     touched::restore(&live, &files, &resolved.trail_dir())?;
     day_counts::restore(&gateway, &live, &TrailName::of(&resolved)?.node).await;
@@ -297,7 +297,8 @@ impl Ready {
         }
         tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
         let crowd = Crowd::new(&resolved.trusted_proxies);
-        listener::serve(listener, &lanes, router, routes::tag, crowd, signals::until(shutdown)).await;
+        let asked = asked_to_stop(shutdown, gateway.clone());
+        listener::serve(listener, &lanes, router, routes::tag, crowd, asked).await;
         if !gateway.drain(listener::DRAIN).await {
             tracing::warn!("some calls did not end in time; the trail says `unknown` for them");
         }
@@ -312,6 +313,12 @@ impl Ready {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Resolves when the process is asked to stop. Streams end then: a connection with one would not come to its end by itself.
+async fn asked_to_stop(shutdown: watch::Receiver<bool>, gateway: Gateway) {
+    signals::until(shutdown).await;
+    gateway.end_streams();
 }
 
 /// Opens this node's trail, unless the store's index or a further checkpoint knows more of it than is there. Blocks for file

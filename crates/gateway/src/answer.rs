@@ -14,6 +14,11 @@ use http::{
 };
 use serde_json::json;
 
+use crate::listening::Listening;
+
+/// What the trail says of a stream that was let begin.
+pub(crate) const LISTENING: &str = "listening";
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -22,6 +27,8 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON, or nothing.
     pub(crate) body: Vec<u8>,
+    /// In place of a body: a stream that stays open.
+    pub(crate) stream: Option<Box<Listening>>,
     pub(crate) note: Note,
 }
 
@@ -50,7 +57,12 @@ impl Note {
 impl Reply {
     /// A result that is complete JSON-RPC.
     pub(crate) fn result(body: Vec<u8>, note: Note) -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), body, note }
+        Self { status: StatusCode::OK, headers: Vec::new(), body, stream: None, note }
+    }
+
+    /// A stream that stays open.
+    pub(crate) fn listening(stream: Listening) -> Self {
+        Self { stream: Some(Box::new(stream)), ..Self::result(Vec::new(), Note::of(LISTENING)) }
     }
 
     /// A JSON-RPC error under its HTTP status.
@@ -101,7 +113,7 @@ impl Reply {
     pub(crate) fn of_identity(answer: Answer, result: &'static str) -> Self {
         let Answer { status, headers, body } = answer;
         let headers = headers.into_iter().filter_map(|(name, value)| Some((name?, value))).collect();
-        Self { status, headers, body: body.into(), note: Note::of(result) }
+        Self { status, headers, ..Self::result(body.into(), Note::of(result)) }
     }
 
     /// HTTP 202: an accepted notification or response.
@@ -111,7 +123,7 @@ impl Reply {
 
     /// A status without a body.
     pub(crate) fn empty(status: StatusCode, result: &'static str) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), note: Note::of(result) }
+        Self { status, ..Self::result(Vec::new(), Note::of(result)) }
     }
 
     /// HTTP 405: an endpoint takes POST.

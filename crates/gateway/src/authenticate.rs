@@ -52,6 +52,17 @@ impl Entered {
         trail::refuse_known(gateway, self.place.slug(), self.source, reply)
     }
 
+    /// Puts it on another snapshot, for an answer that lasts. Counted nowhere: nobody asked anything anew.
+    ///
+    /// # Errors
+    /// Why the caller, or the endpoint, is not there any more.
+    pub(crate) async fn renew(&mut self, gateway: &Gateway, snapshot: Arc<Snapshot>) -> Result<(), &'static str> {
+        let place = Place::find(snapshot, self.head.uri.path()).ok_or("no_such_endpoint")?;
+        self.caller = caller(gateway, &self.head, &place).await.map_err(|refusal| refusal.note.result)?;
+        self.place = place;
+        Ok(())
+    }
+
     /// The same request on another snapshot.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use crate::{
     gateway::Gateway,
     guard::{self, Brought, Guarded, Refusal, Unapproved},
     http::{Arrival, Place},
-    legacy,
+    legacy, listening,
     parse::{self, Inbound, Method},
     progress::Wish,
     receive::receive,
@@ -62,6 +62,7 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
     };
     match verb {
         Verb::POST => {}
+        Verb::GET => return Box::pin(listening::open(gateway, entered)).await.into(),
         Verb::DELETE => return legacy::end(gateway, entered).await.into(),
         _ => return entered.refuse(gateway, Reply::method_not_allowed()).into(),
     }
@@ -144,6 +145,7 @@ async fn respond(
         (Method::CallTool, _) => {
             return call(gateway, entered, opened, (era, request), (finish, elicits_url)).await;
         }
+        (Method::Listen, _) => return Box::pin(listening::subscribe(gateway, entered, opened, request)).await,
         (Method::ListTools, _) => {
             let now = gateway.live().clock().now();
             let lists = &gateway.shared.lists;
@@ -153,7 +155,7 @@ async fn respond(
         (Method::Discover, _) => discover::discover(request.id, &face),
         (Method::Initialize, Era::Legacy(version)) => discover::initialize(gateway, &entered, request, version, &face),
         (Method::Ping, _) => discover::ping(request.id, era, &face),
-        (Method::Initialize | Method::Other | Method::OneWay | Method::EndSession, _) => {
+        (Method::Initialize | Method::Other | Method::OneWay | Method::EndSession | Method::OpenStream, _) => {
             let error = RpcError::method_not_found(era, &request.method);
             Reply::error(&error, Some(request.id), "no_such_method")
         }

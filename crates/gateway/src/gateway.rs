@@ -17,6 +17,7 @@ use crate::{
     finish::Running,
     legacy::Sessions,
     list::Lists,
+    listening::{Seats, StreamSettings},
     metrics::Metrics,
     router,
     throttle::Throttle,
@@ -61,6 +62,8 @@ pub struct Settings {
     pub refusals: RefusalRate,
     /// Most requests at once that run to their end although their client left.
     pub running: usize,
+    /// The streams on which clients hear of changes.
+    pub streams: StreamSettings,
     /// How fresh the listings of MCP servers are kept.
     pub listings: mcp::Settings,
 }
@@ -96,6 +99,7 @@ impl Default for Settings {
             session_life: Duration::from_hours(7 * 24),
             refusals: RefusalRate { per_second: 10, burst: 100 },
             running: 16_384,
+            streams: StreamSettings::default(),
             listings: mcp::Settings::default(),
         }
     }
@@ -119,6 +123,7 @@ pub(crate) struct Shared {
     pub(crate) lists: Lists,
     pub(crate) faces: Faces,
     pub(crate) running: Running,
+    pub(crate) seats: Seats,
     pub(crate) metrics: Metrics,
     pub(crate) upstreams: Upstreams,
 }
@@ -143,6 +148,7 @@ impl Gateway {
             lists: Lists::new(settings.page_tools, settings.list_ttl),
             faces: Faces::new(),
             running: Running::new(settings.running),
+            seats: Seats::new(settings.streams.at_once, settings.streams.per_person),
             metrics: Metrics::new(),
             upstreams: Upstreams::new(egress, mcp, refresher),
             live,
@@ -172,7 +178,7 @@ impl Gateway {
 
     /// The counters as Prometheus text. Not a route: whoever serves it decides who may read it.
     pub fn metrics(&self) -> String {
-        self.shared.metrics.to_text(self.live(), self.shared.breakers.open())
+        self.shared.metrics.to_text(self.live(), self.shared.breakers.open(), self.shared.seats.taken())
     }
 
     /// What callers used of their budgets of today, as far as it changed since this was last asked.
@@ -188,6 +194,11 @@ impl Gateway {
     /// Begins the day with what was used of it before a restart.
     pub fn restore_day_counts(&self, counts: &[DayCount]) {
         self.shared.budgets.restore(counts, self.live().clock().now());
+    }
+
+    /// Ends every stream to a client, and any that is opened from now on: a connection with one never falls silent by itself.
+    pub fn end_streams(&self) {
+        self.shared.seats.stop();
     }
 
     /// Waits until nothing runs any more whose client has left; false if that takes longer.

@@ -116,7 +116,10 @@ fn source(head: &Parts) -> IpAddr {
 
 /// The only way out, but for an answer that began before it was complete.
 pub(crate) fn respond(closed: Closed<Reply>) -> Response {
-    let Reply { status, headers: own, body, .. } = closed.into_inner();
+    let Reply { status, headers: own, body, stream, .. } = closed.into_inner();
+    if let Some(listening) = stream {
+        return stream::listen(*listening);
+    }
     let mut headers = HeaderMap::with_capacity(2 + own.len());
     // Extending appends, so what the answer says of itself goes first and is only completed: no header stands twice.
     headers.extend(own);

@@ -17,6 +17,7 @@ use ambit_model::{Digest, ids::Millis, revocation::Scope};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
 
 use crate::{
     answer::Reply,
@@ -39,6 +40,8 @@ const ENDED: usize = 16 * 1024;
 pub(crate) struct Sessions {
     life: Millis,
     ended: Cache<Digest, ()>,
+    /// Counts the ends.
+    ends: watch::Sender<u64>,
 }
 
 /// What a session id is bound to.
@@ -99,7 +102,18 @@ impl NoSession {
 
 impl Sessions {
     pub(crate) fn new(life: Duration) -> Self {
-        Self { life: Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX), ended: Cache::new(ENDED) }
+        let life = Millis::try_from(life.as_millis()).unwrap_or(Millis::MAX);
+        Self { life, ended: Cache::new(ENDED), ends: watch::Sender::new(0) }
+    }
+
+    /// Moves whenever a session is ended by its client.
+    pub(crate) fn ends(&self) -> watch::Receiver<u64> {
+        self.ends.subscribe()
+    }
+
+    fn end(&self, name: Digest) {
+        self.ended.insert(name, ());
+        self.ends.send_modify(|ends| *ends = ends.wrapping_add(1));
     }
 
     /// A fresh session id; `None` if the system gives no randomness.
@@ -195,6 +209,25 @@ pub(crate) fn negotiated(gateway: &Gateway, entered: &Entered) -> Result<Option<
     found.map(|(version, _)| Some(version)).ok_or_else(|| NoSession::NotFound.reply(None))
 }
 
+/// The session of a request without a body, in one of these versions, with its name.
+///
+/// # Errors
+/// 400 without one, 404 for one that is not this caller's.
+pub(crate) fn session(
+    gateway: &Gateway,
+    entered: &Entered,
+    versions: &[LegacyVersion],
+) -> Result<(LegacyVersion, Digest), Reply> {
+    let is_named = entered.head().headers.contains_key(SESSION_ID);
+    let none = if is_named { NoSession::NotFound } else { NoSession::Missing };
+    find(gateway, entered, versions).ok_or_else(|| none.reply(None))
+}
+
+/// Whether a request has its session still.
+pub(crate) fn stands(gateway: &Gateway, entered: &Entered, version: LegacyVersion) -> bool {
+    present(gateway, entered, version).is_ok()
+}
+
 /// The session of a request, in one of these versions.
 fn find(gateway: &Gateway, entered: &Entered, versions: &[LegacyVersion]) -> Option<(LegacyVersion, Digest)> {
     versions.iter().find_map(|version| present(gateway, entered, *version).ok().map(|session| (*version, session.name)))
@@ -216,14 +249,12 @@ pub(crate) async fn end(gateway: &Gateway, entered: Entered) -> Closed<Reply> {
         Ok(opened) => opened,
         Err(closed) => return closed,
     };
-    let found = find(gateway, &entered, versions);
-    let reply = match found {
-        Some((_, name)) => {
-            gateway.shared.sessions.ended.insert(name, ());
+    let reply = match session(gateway, &entered, versions) {
+        Ok((_, name)) => {
+            gateway.shared.sessions.end(name);
             Reply::empty(StatusCode::NO_CONTENT, "session_ended")
         }
-        None if headers.contains_key(SESSION_ID) => NoSession::NotFound.reply(None),
-        None => NoSession::Missing.reply(None),
+        Err(none) => none,
     };
     opened.close(reply).await
 }

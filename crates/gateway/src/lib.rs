@@ -31,6 +31,7 @@ mod guard;
 mod http;
 mod legacy;
 mod list;
+mod listening;
 mod metadata;
 mod metrics;
 mod parse;
@@ -49,5 +50,6 @@ mod upstream;
 
 pub use budget::DayCount;
 pub use gateway::{Gateway, GatewayParts, Reads, RefusalRate, Settings};
+pub use listening::StreamSettings;
 pub use router::{ROUTES, Route};
 pub use upstream::mcp;

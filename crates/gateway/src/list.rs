@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use ambit_identity::caller::Caller;
 use ambit_live::{
-    catalogue::{Catalogue, EndpointView},
+    catalogue::{Catalogue, EndpointView, PublishedTool},
     snapshot::position_of,
 };
 use ambit_mcp::{
@@ -16,8 +16,8 @@ use ambit_mcp::{
     reply::{self, ToolsCursor},
     strict::Params,
 };
-use ambit_model::ids::Millis;
-use ambit_policy::{ToolIndex, Visible};
+use ambit_model::{Digest, ids::Millis};
+use ambit_policy::{Narrowing, ToolIndex, Visible};
 use quick_cache::{Weighter, sync::Cache};
 
 use crate::{
@@ -157,6 +157,31 @@ impl Lists {
         page.next = end.map(|(name, _)| ToolsCursor::after(*name));
         page
     }
+}
+
+/// What a caller is shown at an endpoint, as a digest that is another one if and only if the list is, and until when that
+/// holds if nothing else changes.
+pub(crate) fn shown(place: &Place, caller: &Caller, now: Millis) -> (Digest, Millis) {
+    let list = authorize::visible(place, caller, now);
+    let (snapshot, view) = (place.snapshot(), place.view());
+    let seen = list.tools.iter().filter(|tool| !authorize::is_revoked(snapshot, **tool, caller.issued_at()));
+    let mut tools: Vec<(&str, Digest)> = seen
+        .filter_map(|tool| {
+            let name = view?.shown_name(position_of(*tool))?;
+            let tool = (*tool, &snapshot.catalogue.entry(position_of(*tool))?.tool);
+            Some((name, list.narrowing_of(tool.0).map_or_else(|| tool.1.shown_digest(), |by| narrowed(tool.1, by))))
+        })
+        .collect();
+    tools.sort_unstable_by_key(|(name, _)| *name);
+    let parts = tools.iter().flat_map(|(name, shown)| [name.as_bytes(), &shown.0]);
+    (Digest::of_parts(parts), list.valid_until)
+}
+
+/// Stands for a tool as a narrowed list shows it.
+fn narrowed(tool: &PublishedTool, by: &Narrowing) -> Digest {
+    let mut text = String::new();
+    tool.write_narrowed("", &by.shown.schema, by.shown.note.as_deref(), &mut text);
+    Digest::of(text.as_bytes())
 }
 
 impl Page {

@@ -14,7 +14,10 @@ use std::{
 use ambit_live::{Live, Mode};
 use ambit_model::{event::Executed, ids::ServerSlug};
 
-use crate::{answer::Note, parse::Method};
+use crate::{
+    answer::{LISTENING, Note},
+    parse::Method,
+};
 
 /// Upper bounds of the latency buckets, in microseconds.
 const BUCKETS: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 30_000_000];
@@ -42,13 +45,15 @@ struct State {
     revision: u64,
     /// Servers that are left alone because they do not answer.
     resting: Vec<ServerSlug>,
+    /// Streams to clients.
+    streams: usize,
 }
 
 /// The words of [`Mode`].
 const MODES: [&str; 3] = ["normal", "reads_only", "refuse"];
 
 impl State {
-    fn of(live: &Live, resting: Vec<ServerSlug>) -> Self {
+    fn of(live: &Live, resting: Vec<ServerSlug>, streams: usize) -> Self {
         let [normal, reads_only, refuse] = MODES;
         Self {
             trail_writable: live.recorder().trail().is_writable(),
@@ -60,7 +65,30 @@ impl State {
             },
             revision: live.current().revision,
             resting,
+            streams,
         }
+    }
+
+    /// Those of one number: name, help, value.
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+        [
+            (
+                "ambit_trail_writable",
+                "Whether the trail takes records; without it nothing runs.",
+                u64::from(self.trail_writable),
+            ),
+            (
+                "ambit_store_reachable",
+                "Whether the store answered when it was last asked.",
+                u64::from(self.store_reachable),
+            ),
+            ("ambit_snapshot_revision", "The revision that requests see.", self.revision),
+            (
+                "ambit_streams",
+                "Streams on which clients wait for changes.",
+                u64::try_from(self.streams).unwrap_or(u64::MAX),
+            ),
+        ]
     }
 }
 
@@ -122,7 +150,7 @@ impl Metrics {
         let end = match (note.result, note.executed) {
             ("cancelled", _) => 3,
             (_, Executed::Yes) => usize::from(!note.is_ok()) * 2,
-            ("ok" | "accepted" | "session_ended", Executed::No) => 0,
+            ("ok" | "accepted" | "session_ended" | LISTENING, Executed::No) => 0,
             (_, Executed::No) => 1,
             (_, Executed::Unknown) => 2,
         };
@@ -137,10 +165,10 @@ impl Metrics {
         counts.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn to_text(&self, live: &Live, resting: Vec<ServerSlug>) -> String {
+    pub(crate) fn to_text(&self, live: &Live, resting: Vec<ServerSlug>, streams: usize) -> String {
         let mut out = String::with_capacity(8192);
         let servers = &live.current().deployment.servers;
-        self.write(&mut out, &State::of(live, resting), &|server| servers.contains_key(server));
+        self.write(&mut out, &State::of(live, resting, streams), &|server| servers.contains_key(server));
         out
     }
 
@@ -203,19 +231,7 @@ impl Metrics {
         for server in state.resting.iter().filter(|server| is_declared(server)) {
             line(format_args!("ambit_breaker_open{{server=\"{server}\"}} 1"));
         }
-        for (name, help, value) in [
-            (
-                "ambit_trail_writable",
-                "Whether the trail takes records; without it nothing runs.",
-                u64::from(state.trail_writable),
-            ),
-            (
-                "ambit_store_reachable",
-                "Whether the store answered when it was last asked.",
-                u64::from(state.store_reachable),
-            ),
-            ("ambit_snapshot_revision", "The revision that requests see.", state.revision),
-        ] {
+        for (name, help, value) in state.gauges() {
             line(format_args!("# HELP {name} {help}"));
             line(format_args!("# TYPE {name} gauge"));
             line(format_args!("{name} {value}"));
@@ -242,6 +258,7 @@ mod tests {
         metrics.closed(Method::CallTool, &Note::of("unknown_tool"), took);
         metrics.closed(Method::CallTool, &Note::of("cancelled"), took);
         metrics.closed(Method::ListTools, &Note::of("ok"), took);
+        metrics.closed(Method::Listen, &Note::of(LISTENING), took);
         metrics.evaluated(true);
         metrics.refused("token_absent");
         metrics.rules_broke(&["night".to_owned()]);
@@ -251,7 +268,7 @@ mod tests {
             metrics.upstream_failed(server, "timeout");
         }
         let (mode, resting) = ("reads_only", vec![api.clone(), gone.clone()]);
-        let state = State { trail_writable: true, store_reachable: false, mode, revision: 7, resting };
+        let state = State { trail_writable: true, store_reachable: false, mode, revision: 7, resting, streams: 3 };
         let mut text = String::new();
         metrics.write(&mut text, &state, &|server| *server == api);
         for line in [
@@ -260,6 +277,7 @@ mod tests {
             r#"ambit_requests_total{method="tools/call",end="refused"} 1"#,
             r#"ambit_requests_total{method="tools/call",end="cancelled"} 1"#,
             r#"ambit_requests_total{method="tools/list",end="ok"} 1"#,
+            r#"ambit_requests_total{method="subscriptions/listen",end="ok"} 1"#,
             r#"ambit_request_seconds_bucket{method="tools/call",le="0.001"} 5"#,
             r#"ambit_request_seconds_count{method="tools/call"} 5"#,
             r#"ambit_evaluations_total{decision="false"} 0"#,
@@ -272,6 +290,7 @@ mod tests {
             "ambit_trail_writable 1",
             "ambit_store_reachable 0",
             "ambit_snapshot_revision 7",
+            "ambit_streams 3",
             r#"ambit_mode{mode="normal"} 0"#,
             r#"ambit_mode{mode="reads_only"} 1"#,
         ] {

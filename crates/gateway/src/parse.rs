@@ -9,6 +9,7 @@ use ambit_mcp::{
     era::{self, Era, LegacyVersion},
     headers,
     strict::{self, Limits, Message, StrictError},
+    subscription,
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -32,10 +33,14 @@ pub(crate) enum Method {
     OneWay,
     /// The end of a legacy session.
     EndSession,
+    /// A modern client wants to be told of changes.
+    Listen,
+    /// A legacy client takes the stream of its session.
+    OpenStream,
 }
 
 impl Method {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Discover,
         Self::Initialize,
         Self::Ping,
@@ -44,6 +49,8 @@ impl Method {
         Self::Other,
         Self::OneWay,
         Self::EndSession,
+        Self::Listen,
+        Self::OpenStream,
     ];
 
     /// The method of a request, in its era. Each era has its own.
@@ -52,6 +59,7 @@ impl Method {
             (_, "tools/call") => Self::CallTool,
             (_, "tools/list") => Self::ListTools,
             (Era::Modern, "server/discover") => Self::Discover,
+            (Era::Modern, subscription::LISTEN) => Self::Listen,
             (Era::Legacy(_), "initialize") => Self::Initialize,
             (Era::Legacy(_), "ping") => Self::Ping,
             (Era::Modern | Era::Legacy(_), _) => Self::Other,
@@ -66,7 +74,8 @@ impl Method {
             Self::Ping => Some("ping"),
             Self::ListTools => Some("tools/list"),
             Self::CallTool => Some("tools/call"),
-            Self::Other | Self::OneWay | Self::EndSession => None,
+            Self::Listen => Some(subscription::LISTEN),
+            Self::Other | Self::OneWay | Self::EndSession | Self::OpenStream => None,
         }
     }
 
@@ -76,10 +85,13 @@ impl Method {
             Self::Other => "other",
             Self::OneWay => "one_way",
             Self::EndSession => "end_session",
-            Self::Discover | Self::Initialize | Self::Ping | Self::ListTools | Self::CallTool => match self.label() {
-                Some(label) => label,
-                None => "other",
-            },
+            Self::OpenStream => "open_stream",
+            Self::Discover | Self::Initialize | Self::Ping | Self::ListTools | Self::CallTool | Self::Listen => {
+                match self.label() {
+                    Some(label) => label,
+                    None => "other",
+                }
+            }
         }
     }
 }

@@ -22,8 +22,8 @@ pub struct Route {
 
 /// Every route.
 pub const ROUTES: [Route; 14] = [
-    Route { path: "/mcp", methods: &["POST", "DELETE"], what: "the default endpoint", is_public: false },
-    Route { path: "/mcp/{slug}", methods: &["POST", "DELETE"], what: "an endpoint", is_public: false },
+    Route { path: "/mcp", methods: &["POST", "GET", "DELETE"], what: "the default endpoint", is_public: false },
+    Route { path: "/mcp/{slug}", methods: &["POST", "GET", "DELETE"], what: "an endpoint", is_public: false },
     Route {
         path: "/access/v1/evaluation",
         methods: &["POST"],

@@ -21,7 +21,7 @@ use ambit_live::{
 use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
     Outcome,
-    event::{Decided, Event, Executed, Intent, OutcomeEvent, SpentApproval, VERSION},
+    event::{Decided, Event, Executed, Intent, OutcomeEvent, RequestId, SpentApproval, VERSION},
     ids::{ApprovalId, GrantId, Millis},
 };
 use ambit_policy::Verdict;
@@ -97,6 +97,8 @@ pub(crate) struct Opened {
     /// What the intent is found by, and its outcome as well.
     keys: Option<IndexKeys>,
     stage: Stage,
+    /// Whether this is a request of its own, or the end of a stream that one opened.
+    is_request: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,19 +144,24 @@ impl Opened {
             gateway.shared.metrics.refused("trail_unavailable");
             Closed(Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable"))
         })?;
-        let draft = Draft {
-            caller: Arc::clone(entered.caller()),
-            place: entered.place().clone(),
-            era,
-            method,
-            started: entered.started(),
-            bytes_in,
-            judged: None,
-            approval: None,
-            kept_caller: None,
-            ruled: None,
-        };
-        Ok(Self { gateway: gateway.clone(), open, draft, intent: None, keys: None, stage: Stage::Inside })
+        Ok(Self::of(gateway, open, Draft::of(entered, (era, method), bytes_in), true))
+    }
+
+    /// The record of the end of a stream, under the name of the request that opened it; none if the trail has no place for it.
+    /// Dropping it says that the client left.
+    pub(crate) fn end_of_stream(
+        gateway: &Gateway,
+        entered: &Entered,
+        (era, method): (Era, Method),
+        request: RequestId,
+    ) -> Option<Self> {
+        let open = gateway.live().recorder().open_again(request, 1);
+        let open = open.inspect_err(|unavailable| tracing::error!(%unavailable, "the end of a stream is not recorded"));
+        Some(Self::of(gateway, open.ok()?, Draft::of(entered, (era, method), 0), false))
+    }
+
+    fn of(gateway: &Gateway, open: Open, draft: Draft, is_request: bool) -> Self {
+        Self { gateway: gateway.clone(), open, draft, intent: None, keys: None, stage: Stage::Inside, is_request }
     }
 
     /// Notes what was asked for and decided.
@@ -201,7 +208,12 @@ impl Opened {
 
     /// The trail's name for this request.
     pub(crate) fn record(&self) -> String {
-        self.open.request().to_text()
+        self.request().to_text()
+    }
+
+    /// The same.
+    pub(crate) fn request(&self) -> RequestId {
+        self.open.request()
     }
 
     /// Notes that the call waits for people, or was told what became of an earlier one.
@@ -304,7 +316,9 @@ impl Opened {
         let keys = self.keys.take().unwrap_or_else(|| self.draft.keys());
         let appended = self.open.write(&event, at, keys, durability);
         self.stage = Stage::Closed;
-        self.gateway.shared.metrics.closed(self.draft.method, note, self.draft.started.elapsed());
+        if self.is_request {
+            self.gateway.shared.metrics.closed(self.draft.method, note, self.draft.started.elapsed());
+        }
         appended
     }
 }
@@ -345,6 +359,21 @@ impl Recorded {
 }
 
 impl Draft {
+    fn of(entered: &Entered, (era, method): (Era, Method), bytes_in: usize) -> Self {
+        Self {
+            caller: Arc::clone(entered.caller()),
+            place: entered.place().clone(),
+            era,
+            method,
+            started: entered.started(),
+            bytes_in,
+            judged: None,
+            approval: None,
+            kept_caller: None,
+            ruled: None,
+        }
+    }
+
     fn intent<'a>(&'a self, open: &Open, guarded: &'a Guarded, at: Millis) -> Event<'a> {
         let tool = guarded.tool();
         Event::Intent(Intent {

@@ -128,6 +128,11 @@ impl Caller {
         Self::establish(Arc::clone(&self.verified), standing, now_ms).ok()
     }
 
+    /// The first instant at which its times have run out.
+    pub fn valid_until(&self) -> Millis {
+        self.valid_until
+    }
+
     /// Whether its times have not run out.
     pub fn is_valid_at(&self, now_ms: Millis) -> bool {
         self.still_valid(now_ms).is_ok()

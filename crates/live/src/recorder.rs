@@ -113,6 +113,14 @@ impl Recorder {
         Ok(Open { request: self.shared.ids.next(), reservation })
     }
 
+    /// Reserves places for more of a request that was closed: of an answer that went on for long.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it cannot be written.
+    pub fn open_again(&self, request: RequestId, places: u32) -> Result<Open, Unavailable> {
+        Ok(Open { request, reservation: self.shared.trail.reserve(places)? })
+    }
+
     /// Writes an act down; durable when this returns.
     ///
     /// # Errors

@@ -127,6 +127,17 @@ pub fn accepts_both(headers: &HeaderMap) -> Result<(), RpcError> {
     Err(RpcError::not_acceptable("send `Accept: application/json, text/event-stream`"))
 }
 
+/// Whether the client takes a stream and nothing else: the `GET` of the legacy era. An absent header accepts everything.
+///
+/// # Errors
+/// HTTP 406.
+pub fn accepts_stream(headers: &HeaderMap) -> Result<(), RpcError> {
+    if !headers.contains_key(http::header::ACCEPT) || names_stream(headers) {
+        return Ok(());
+    }
+    Err(RpcError::not_acceptable("send `Accept: text/event-stream`"))
+}
+
 /// Whether the client says that it takes a stream. One without an `Accept` says nothing.
 pub fn names_stream(headers: &HeaderMap) -> bool {
     let ranges =

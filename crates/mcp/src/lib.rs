@@ -15,6 +15,8 @@ pub mod error;
 
 pub mod reply;
 
+pub mod subscription;
+
 pub mod sse;
 
 pub mod upstream;

@@ -12,10 +12,14 @@ pub use cursor::{BadCursor, ToolsCursor};
 
 use crate::era::{Era, LegacyVersion, SUPPORTED};
 use crate::raw::{Id, Raw};
+use crate::subscription::SUBSCRIPTION_ID;
 use crate::write;
 
 /// HTTP status of an accepted notification or response; the body is empty.
 pub const ACCEPTED: u16 = 202;
+
+/// The key of `_meta` that names us.
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
 /// `Content-Type` of every answer that is not a stream.
 pub const CONTENT_TYPE: &str = "application/json";
@@ -42,7 +46,7 @@ impl Server {
         write::string_member(&mut info, "version", version);
         info.push(b'}');
         let info = write::into_text(info);
-        let meta = format!("{{\"io.modelcontextprotocol/serverInfo\":{info}}}");
+        let meta = format!("{{\"{SERVER_INFO}\":{info}}}");
         let instructions = instructions.map(|text| {
             let mut out = Vec::with_capacity(text.len() + 2);
             write::string(&mut out, text);
@@ -57,8 +61,8 @@ impl Server {
     }
 }
 
-/// What we declare: tools, without change notices outside `subscriptions/listen`.
-const CAPABILITIES: &str = "{\"tools\":{}}";
+/// What we declare: tools, and that a client which listens hears when its list changes ([`crate::subscription`]).
+const CAPABILITIES: &str = "{\"tools\":{\"listChanged\":true}}";
 
 /// The answer to `server/discover` (modern).
 pub fn discover(id: Id<'_>, server: &Server, ttl_ms: u64) -> Vec<u8> {
@@ -96,6 +100,18 @@ pub fn initialize(id: Id<'_>, version: LegacyVersion, server: &Server) -> Vec<u8
 /// An empty result: the answer to a legacy `ping`.
 pub fn empty(id: Id<'_>, era: Era, server: &Server) -> Vec<u8> {
     close(open(id, era, 64), era, server)
+}
+
+/// The answer to a `subscriptions/listen` whose stream ends in order; its `_meta` says once more which stream that is.
+pub(crate) fn subscription_ended(id: Id<'_>, server: &Server) -> Vec<u8> {
+    let mut out = open(id, Era::Modern, 96 + id.as_str().len() + server.meta.len());
+    let mut meta = b"{".to_vec();
+    write::raw_member(&mut meta, SUBSCRIPTION_ID, id.as_str());
+    write::raw_member(&mut meta, SERVER_INFO, &server.info);
+    meta.push(b'}');
+    write::raw_member(&mut out, "_meta", &write::into_text(meta));
+    out.extend_from_slice(b"}}");
+    out
 }
 
 /// One page of `tools/list`. `tools` are complete definitions as JSON, in the order to show them;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use ambit_egress::{EgressRules, Network, Roots, Target};
+use ambit_gateway::StreamSettings;
 use ambit_live::{deployment::Deployment, lock::Lock, notices::NoticeKind};
 use ambit_model::{Digest, canonical, ids::Millis, secret::SecretRef};
 use ambit_store::StoreUrl;
@@ -42,7 +43,7 @@ use tree::Node;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What is not part of what a fleet's nodes must agree on.
-const OF_ONE_NODE: [&str; 5] = ["listen", "data_dir", "key_dir", "store", "metrics"];
+const OF_ONE_NODE: [&str; 6] = ["listen", "data_dir", "key_dir", "store", "metrics", "streams"];
 
 /// A configuration without an error.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct Resolved {
     pub metrics: Option<SocketAddr>,
     /// The address where the admin API listens, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// Bounds and times of the streams to clients.
+    pub streams: StreamSettings,
     /// Trail and the embedded store, and the keys unless they have a directory of their own.
     pub data_dir: PathBuf,
     /// The keys' own directory, if they have one.

@@ -4,7 +4,7 @@
 //! Nothing here is trusted. [`super::resolve`] turns it into the nouns of a deployment; no other room sees these types.
 //! The first sentence of a field's documentation is what an operator reads when the field is missing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -93,6 +93,10 @@ pub struct File {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-budget-holder"}))]
     pub budgets: BTreeMap<String, budgets::Budget>,
+    /// The streams on which clients hear that their list of tools changed. Differs from node to node; not part of what a
+    /// fleet must agree on.
+    #[serde(default)]
+    pub streams: Streams,
     /// What operators may do.
     #[serde(default)]
     pub operator: Operator,
@@ -480,6 +484,19 @@ pub struct Client {
     /// Whether it is a policy enforcement point that may ask the decision point about others than itself. Needs a secret.
     #[serde(default)]
     pub pep: bool,
+}
+
+/// The streams on which clients hear that their list of tools changed.
+#[derive(Deserialize, JsonSchema, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Streams {
+    /// The most that one person may have open at a node, through however many clients. 8 if absent.
+    pub per_person: Option<NonZeroU32>,
+    /// The most that may be open at a node. 1024 if absent; never more than half of its connections.
+    pub at_once: Option<NonZeroU32>,
+    /// The longest that one stays open, such as `1h`; it ends with its token in any case.
+    #[schemars(extend("format" = "ambit-duration"))]
+    pub life: Option<String>,
 }
 
 /// What operators may do.

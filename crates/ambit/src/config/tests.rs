@@ -456,7 +456,8 @@ toolsets = ["*"]
 redirect_uris = ["http://127.0.0.1/cb"]
 "#,
     );
-    let last = "[egress]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:9464\"\n";
+    let last =
+        "[streams]\nlife = \"2h\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:9464\"\n";
     format!("public_url = \"https://gateway.example/\"\n{text}{last}")
 }
 
@@ -501,7 +502,7 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
     let base = digest("");
     assert_eq!(
         digest(
-            "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nkey_dir = \"k\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n"
+            "listen = \"127.0.0.1:9\"\ndata_dir = \"x\"\nkey_dir = \"k\"\nstore = \"sqlite:y\"\n[trail]\nnode = \"b\"\n[metrics]\nlisten = \"127.0.0.1:9464\"\n[streams]\nper_person = 2\n"
         ),
         base
     );
@@ -509,6 +510,21 @@ fn the_digest_covers_what_a_fleet_shares_and_nothing_else() {
     assert_ne!(digest("[operator]\nmint = true\n"), base);
     assert_ne!(digest("[egress]\nallow = [\"10.0.0.0/8\"]\n"), base);
     assert_ne!(digest("[egress]\nclient_documents = [\"10.0.0.0/8\"]\n"), base);
+}
+
+#[test]
+fn streams_have_bounds_and_some_time() {
+    let streams = |text: &str| load_text(&format!("[streams]\n{text}\n")).map(|resolved| resolved.streams);
+    let usual = StreamSettings::default();
+    assert_eq!(streams("").unwrap(), usual);
+    let said = streams("per_person = 2\nat_once = 64\nlife = \"10m\"").unwrap();
+    assert_eq!((said.per_person, said.at_once, said.life), (2, 64, Duration::from_mins(10)));
+    assert_eq!((said.keep_alive, said.rest), (usual.keep_alive, usual.rest));
+    for bad in
+        ["per_person = 0", "at_once = 0", "per_person = -1", "life = \"59s\"", "life = \"soon\"", "keep_alive = \"1s\""]
+    {
+        assert!(streams(bad).is_err(), "{bad}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct Place {
 impl Crowd {
     /// As many as the process may have, after asking the system for all it would grant.
     pub fn new(proxies: &[Network]) -> Self {
-        Self::of(connections_for(raise_files()), proxies)
+        Self::of(most(), proxies)
     }
 
     /// As many as said.
@@ -89,6 +89,11 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// How many connections the process may have, after asking the system for all it would grant.
+pub fn most() -> usize {
+    connections_for(raise_files())
 }
 
 /// Raises the soft limit of open files to the hard one, and says what it is now.

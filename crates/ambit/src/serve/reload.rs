@@ -116,6 +116,7 @@ fn same_process(old: &Resolved, new: &Resolved) -> Result<(), String> {
         ("trail", old.trail != new.trail),
         ("metrics", old.metrics != new.metrics),
         ("admin", old.admin != new.admin || old.deployment.admin != new.deployment.admin),
+        ("streams", old.streams != new.streams),
     ];
     match moved.iter().find(|(_, moved)| *moved) {
         Some((what, _)) => Err(format!("`{what}` has changed, which takes a restart")),

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use ambit_gateway::{Reads, doors};
+use ambit_gateway::{Reads, StreamSettings, doors};
 use ambit_identity::server::{self, ServerParts};
 use axum::{Router, body::Body, http::Request};
 
-use super::Ready;
-use crate::config::raw;
+use super::{Ready, crowd};
+use crate::config::{Resolved, raw};
 
 /// Puts the peer's address where the doors look for it.
 pub fn tag(request: &mut Request<Body>, peer: SocketAddr) {
@@ -15,12 +15,15 @@ pub fn tag(request: &mut Request<Body>, peer: SocketAddr) {
 }
 
 /// Bounds and times of the corridor, as configured.
-pub fn settings(reads: raw::Reads) -> ambit_gateway::Settings {
-    let reads = match reads {
+pub fn settings(resolved: &Resolved) -> ambit_gateway::Settings {
+    let reads = match resolved.trail.reads {
         raw::Reads::Batched => Reads::Written,
         raw::Reads::Durable => Reads::Durable,
     };
-    ambit_gateway::Settings { reads, ..ambit_gateway::Settings::default() }
+    // Whoever only listens must not keep everybody else out.
+    let at_once = resolved.streams.at_once.min(crowd::most() / 2);
+    let streams = StreamSettings { at_once, ..resolved.streams };
+    ambit_gateway::Settings { reads, streams, ..ambit_gateway::Settings::default() }
 }
 
 /// Every route.

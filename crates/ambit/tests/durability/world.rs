@@ -131,7 +131,8 @@ pub async fn directory(text: &str) -> Arc<TempDir> {
 pub async fn command(args: &[&str]) -> (u8, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = std::iter::once("ambit").chain(args.iter().copied());
-    let code = ambit::cli(args, ambit::Streams { out: &mut out, err: &mut err }).await;
+    // Boxed: every command is in it, and every test that runs one would carry it about.
+    let code = Box::pin(ambit::cli(args, ambit::Streams { out: &mut out, err: &mut err })).await;
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 

@@ -106,7 +106,7 @@ async fn however_a_tool_is_hidden_it_looks_absent() {
         ),
         ("prompts/get", json!({"name": "create-thing"})),
         ("tools/get", json!({"tool": "create-thing"})),
-        ("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})),
+        ("resources/subscribe", json!({"uri": "create-thing"})),
     ] {
         let answer = carol.request(Era::Modern, method, params).await.unwrap();
         assert_eq!(

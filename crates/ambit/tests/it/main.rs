@@ -18,6 +18,7 @@ mod granting;
 mod headers;
 mod hiding;
 mod issuers;
+mod listening;
 mod listing;
 mod operators;
 mod parsing;

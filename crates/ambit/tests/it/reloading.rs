@@ -90,6 +90,7 @@ async fn a_broken_configuration_changes_nothing_and_the_reason_is_said() {
         ("other outgoing rules", good.replace("allow = [\"127.0.0.1\"]", "allow = [\"127.0.0.0/8\"]"), "restart"),
         ("another URL", good.replace("public_url = \"{url}\"", "public_url = \"http://127.0.0.1:1\""), "restart"),
         ("counters elsewhere", format!("{good}\n[metrics]\nlisten = \"127.0.0.1:0\"\n"), "restart"),
+        ("other bounds on streams", format!("{good}\n[streams]\nper_person = 1\n"), "restart"),
         ("a reveal in the file", format!("{good}\n[[reveals]]\nuser = \"alice\"\n"), "reveals"),
     ] {
         // Each breaks something and gives carol much: nothing of it counts.

@@ -127,9 +127,9 @@ async fn discovery_names_revisions_and_only_tools() {
     let discovered = room.modern(&room.alice(), "server/discover", json!({})).await;
     let result = &discovered.json()["result"];
     assert_eq!(result["supportedVersions"], json!(["2026-07-28", "2025-11-25", "2025-06-18"]));
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}}));
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["title"], "The default tools");
-    for gone in ["initialize", "ping", "subscriptions/listen", "prompts/list"] {
+    for gone in ["initialize", "ping", "resources/subscribe", "prompts/list"] {
         let answer = room.modern(&room.alice(), gone, json!({})).await;
         assert_eq!((answer.status, answer.error_code()), (StatusCode::NOT_FOUND, -32601), "{gone}");
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that meets these has failed")]
 
 mod room;
+mod stream;
 mod upstream;
 
 mod affording;
@@ -18,6 +19,7 @@ mod flowing;
 mod hiding;
 mod leaving;
 mod legacy;
+mod listening;
 mod progressing;
 mod reaching;
 mod refusing;

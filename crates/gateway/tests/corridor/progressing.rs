@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{HeaderMap, Request, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 
 use crate::{
     room::{LEGACY, PEER_RESULT, PEER_TOOLS, Room, SECRET, modern, post},
+    stream::Stream,
     upstream::{Act, Step},
 };
 
@@ -57,51 +57,6 @@ async fn legacy_asking(room: &Room, tool: &str, token: &Value) -> Request<Body> 
     let request =
         post("/mcp/up", &alice(room)).header("mcp-protocol-version", LEGACY).header("mcp-session-id", session);
     request.body(body.to_string().into()).unwrap()
-}
-
-/// An answer that is read event by event.
-struct Stream {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Body,
-    text: String,
-}
-
-impl Stream {
-    async fn of(room: &Room, request: Request<Body>) -> Self {
-        let response = tokio::time::timeout(Duration::from_secs(10), room.router().oneshot(request)).await.unwrap();
-        let (head, body) = response.unwrap().into_parts();
-        Self { status: head.status, headers: head.headers, body, text: String::new() }
-    }
-
-    fn media(&self) -> &str {
-        self.headers["content-type"].to_str().unwrap()
-    }
-
-    /// The data of the next event.
-    async fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let data = event.strip_prefix("data: ").unwrap_or_else(|| panic!("{event:?}")).to_owned();
-                self.text = rest.into();
-                return Some(data);
-            }
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await.unwrap();
-            let Some(frame) = frame else {
-                assert_eq!(self.text, "");
-                return None;
-            };
-            self.text.push_str(std::str::from_utf8(&frame.unwrap().into_data().unwrap()).unwrap());
-        }
-    }
-
-    async fn rest(mut self) -> Vec<Value> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            events.push(serde_json::from_str(&event).unwrap_or_else(|_| panic!("{event}")));
-        }
-        events
-    }
 }
 
 /// The progress told before the answer, and the answer.

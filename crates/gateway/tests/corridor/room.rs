@@ -559,7 +559,19 @@ impl Room {
     }
 
     /// A reveal to a person, perhaps through an agent.
-    pub async fn reveal_to(&self, id: &str, (user, agent): (&str, Option<&str>), client: &str, toolset: &str) {
+    pub async fn reveal_to(&self, id: &str, who: (&str, Option<&str>), client: &str, toolset: &str) {
+        self.reveal_for(3_600_000, id, who, client, toolset).await;
+    }
+
+    /// A reveal of so many milliseconds.
+    pub async fn reveal_for(
+        &self,
+        length: Millis,
+        id: &str,
+        (user, agent): (&str, Option<&str>),
+        client: &str,
+        toolset: &str,
+    ) {
         let reveal = Reveal {
             id: GrantId::parse(id).unwrap(),
             user: UserKey::local(user).unwrap(),
@@ -569,7 +581,7 @@ impl Room {
             reason: "test".into(),
             approved_by: None,
             starts_at: self.clock.now(),
-            expires_at: self.clock.now() + 3_600_000,
+            expires_at: self.clock.now() + length,
         };
         self.change(async |tx, room| {
             ambit_store::reveals::insert(tx, &reveal, "operator:test", room.clock.now()).await.unwrap();

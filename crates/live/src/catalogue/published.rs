@@ -46,6 +46,7 @@ pub struct PublishedTool {
     /// Why one of its annotations for that cannot be followed.
     mirror_fault: Option<String>,
     arguments: OnceLock<Result<Arguments, InvalidSchema>>,
+    shown_digest: OnceLock<Digest>,
 }
 
 /// What a call of a tool reaches.
@@ -127,6 +128,7 @@ impl PublishedTool {
             mirrors,
             mirror_fault: faults.first().map(|fault| format!("`{}`: {}", fault.pointer, fault.reason)),
             arguments: OnceLock::new(),
+            shown_digest: OnceLock::new(),
         }
     }
 
@@ -181,6 +183,11 @@ impl PublishedTool {
     /// [`InvalidSchema`]: the tool cannot be called.
     pub fn arguments(&self) -> Result<&Arguments, &InvalidSchema> {
         self.arguments.get_or_init(|| compile(&self.definition.input_schema)).as_ref()
+    }
+
+    /// Stands for everything that a list shows of it besides its name, unless grants narrow it.
+    pub fn shown_digest(&self) -> Digest {
+        *self.shown_digest.get_or_init(|| Digest::of(self.listing_tail.as_bytes()))
     }
 
     /// Appends the tool as an element of a list, under the name this endpoint shows.

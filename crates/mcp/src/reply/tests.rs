@@ -27,13 +27,13 @@ fn discovery_and_handshake() {
     assert_eq!(
         text(discover(id(), &server(), 60_000)),
         format!(
-            r#"{{"jsonrpc":"2.0","id":"q\u0031","result":{{"resultType":"complete","supportedVersions":["2026-07-28","2025-11-25","2025-06-18"],"capabilities":{{"tools":{{}}}},"instructions":"ask\nfirst","ttlMs":60000,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{INFO}}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":"q\u0031","result":{{"resultType":"complete","supportedVersions":["2026-07-28","2025-11-25","2025-06-18"],"capabilities":{{"tools":{{"listChanged":true}}}},"instructions":"ask\nfirst","ttlMs":60000,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{INFO}}}}}}}"#
         )
     );
     assert_eq!(
         text(initialize(id(), LegacyVersion::V2025_06_18, &server())),
         format!(
-            r#"{{"jsonrpc":"2.0","id":"q\u0031","result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}}}},"serverInfo":{INFO},"instructions":"ask\nfirst"}}}}"#
+            r#"{{"jsonrpc":"2.0","id":"q\u0031","result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{"listChanged":true}}}},"serverInfo":{INFO},"instructions":"ask\nfirst"}}}}"#
         )
     );
     assert_eq!(text(empty(id(), LEGACY, &server())), r#"{"jsonrpc":"2.0","id":"q\u0031","result":{}}"#);

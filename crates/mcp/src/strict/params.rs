@@ -33,6 +33,8 @@ pub struct Params<'a> {
     pub request_state: Option<Cow<'a, str>>,
     /// `inputResponses` of a retried call, an object.
     pub input_responses: Option<Raw<'a>>,
+    /// `notifications` of a `subscriptions/listen`, an object.
+    pub notifications: Option<Raw<'a>>,
     /// `_meta`.
     pub meta: Meta<'a>,
 }
@@ -71,7 +73,7 @@ pub enum ParamsFault {
     WrongKind(&'static str, &'static str, &'static str),
 }
 
-const PARAMS: [&str; 11] = [
+const PARAMS: [&str; 12] = [
     "name",
     "uri",
     "taskId",
@@ -82,6 +84,7 @@ const PARAMS: [&str; 11] = [
     "clientInfo",
     "requestState",
     "inputResponses",
+    "notifications",
     "_meta",
 ];
 
@@ -126,6 +129,7 @@ impl<'a> Params<'a> {
                 "clientInfo" => params.client_info = reader.object("clientInfo")?,
                 "requestState" => params.request_state = reader.string("requestState")?,
                 "inputResponses" => params.input_responses = reader.object("inputResponses")?,
+                "notifications" => params.notifications = reader.object("notifications")?,
                 "_meta" => params.meta = reader.meta()?,
                 other => reader.tolerate(other, &PARAMS)?,
             }

@@ -238,7 +238,7 @@ pub fn protocol_version(result: Raw<'_>) -> Option<String> {
 }
 
 /// A member of an object that was scanned before; the first of its name.
-pub(super) fn member<'a>(object: Raw<'a>, name: &str) -> Option<Raw<'a>> {
+pub(crate) fn member<'a>(object: Raw<'a>, name: &str) -> Option<Raw<'a>> {
     if !object.is_object() {
         return None;
     }

@@ -3,9 +3,12 @@
 //! Each function gives what it could make of its part and reports the rest; the result counts only when nothing was
 //! reported. A value that already broke the rule of its own format is left out here without a second report.
 
-use std::{collections::BTreeSet, fmt::Display, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, fmt::Display, net::SocketAddr, num::NonZeroU32, path::Path, sync::Arc, time::Duration,
+};
 
 use ambit_egress::{EgressRules, Network};
+use ambit_gateway::StreamSettings;
 use ambit_live::{deployment::Deployment, lock::Lock};
 use ambit_model::{
     Digest,
@@ -102,6 +105,7 @@ impl Resolving<'_> {
                 retain: self.retain(),
             },
             rules: super::policies::Place::of(&raw.policies, self.base),
+            streams: self.streams(),
             trusted_proxies: self.networks(&root.key("trusted_proxies"), &raw.trusted_proxies),
             egress,
             client_documents: EgressRules::for_client_documents(documents),
@@ -139,6 +143,29 @@ impl Resolving<'_> {
             return None;
         }
         Some(retain)
+    }
+
+    fn streams(&mut self) -> StreamSettings {
+        /// One that ends sooner costs more than it tells.
+        const SHORTEST: Duration = Duration::from_mins(1);
+        let (raw, usual) = (&self.raw.streams, StreamSettings::default());
+        let count =
+            |many: Option<NonZeroU32>, usual| many.map_or(usual, |many| usize::try_from(many.get()).unwrap_or(usual));
+        let place = Place::root().key("streams").key("life");
+        let life = raw.life.as_deref().and_then(|text| {
+            let life = self.leaf(&place, quantity::duration(text).ok_or("is not a duration"))?;
+            if life < SHORTEST {
+                self.findings
+                    .error_once(&place, format!("is `{text}`: a stream stays open for a minute at least, `1m`"));
+            }
+            Some(life)
+        });
+        StreamSettings {
+            per_person: count(raw.per_person, usual.per_person),
+            at_once: count(raw.at_once, usual.at_once),
+            life: life.unwrap_or(usual.life),
+            ..usual
+        }
     }
 
     fn metrics(&mut self, served: &SocketAddr) -> Option<SocketAddr> {
