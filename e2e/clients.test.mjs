@@ -175,6 +175,7 @@ for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
       const reveal = ['--user', person.name, '--client', client.clientId(), '--toolset', 'cleaning'];
       const revealed = await ambit.json('grant', '--reveal', ...reveal, '--for', '1h', '--reason', 'to clean up');
       assert.ok(names(await client.list()).includes(DELETE), 'on the very next request');
+      if (client.listens) await eventually(() => client.heard?.includes(DELETE), { what: 'word of the revealed tool' });
       const made = await client.call('mux_create-transcription-vocabulary', { name: 'short-lived', phrases: ['x'] });
       const id = made.structuredContent.data.id;
       await api.forget();
@@ -194,6 +195,7 @@ for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
       assert.deepEqual([received.method, received.path], ['DELETE', `/video/v1/transcription-vocabularies/${id}`]);
       await ambit.run('revoke', 'grant', revealed.grant ?? revealed.reveal ?? revealed.id, '--reason', 'done');
       assert.ok(!names(await client.list()).includes(DELETE), 'and gone with it');
+      if (client.listens) await eventually(() => !client.heard?.includes(DELETE), { what: 'word of its end' });
     });
 
     test('is out after a revocation, and in again after a new login', async () => {

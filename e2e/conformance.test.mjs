@@ -20,7 +20,7 @@ const EXPECTED_AT_MOST = 34;
 const TOOLS = [
   'test_simple_text', 'test_image_content', 'test_audio_content', 'test_embedded_resource', 'test_multiple_content_types',
   'test_error_handling', 'test_tool_with_progress', 'test_logging_tool', 'json_schema_2020_12_tool', 'test_custom_headers',
-  'test_missing_capability', 'test_streaming_elicitation',
+  'test_missing_capability', 'test_streaming_elicitation', 'test_changing_tool', 'test_trigger_tool_change',
 ];
 
 test('the list of expected failures has not grown', () => {

@@ -9,6 +9,9 @@ import { PYTHON } from './processes.mjs';
 /** Where every client here is called back. Nothing listens there: the scripted browser hands the address over. */
 export const REDIRECT = 'http://127.0.0.1:9/callback';
 
+/** A stream that ended is not opened again behind a test's back: that would send the person to a login at some time. */
+const NEVER = { maxRetries: 0, initialReconnectionDelay: 1000, maxReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1 };
+
 /** What a client stores between requests, and how it reaches a person. */
 class Provider {
   constructor(name, authorize, { clientMetadataUrl, scope }) {
@@ -94,12 +97,21 @@ class TypeScriptClient {
     return this.line === 'v1';
   }
 
+  /** It listens for changes of its list; `heard` has the names of the tools after the last one. */
+  get listens() {
+    return true;
+  }
+
   async connect() {
     this.sdk ??= await TypeScriptClient.load(this.line);
     return this.#authorized(async () => {
-      this.transport = new this.sdk.StreamableHTTPClientTransport(this.url, { authProvider: this.provider });
+      const transport = { authProvider: this.provider, reconnectionOptions: NEVER };
+      this.transport = new this.sdk.StreamableHTTPClientTransport(this.url, transport);
       const capabilities = this.showUrl ? { elicitation: { url: {} } } : {};
-      this.client = new this.sdk.Client({ name: `e2e-${this.line}`, version: '1' }, { ...this.sdk.options, capabilities });
+      // As a host does that keeps its list current: it asks again whenever it hears that the list is another one.
+      const onChanged = (error, tools) => (this.heard = error ? undefined : tools.map((tool) => tool.name));
+      const options = { ...this.sdk.options, capabilities, listChanged: { tools: { onChanged } } };
+      this.client = new this.sdk.Client({ name: `e2e-${this.line}`, version: '1' }, options);
       // Line v1 is told by an error what to show, and shows it itself.
       if (this.showUrl && this.line !== 'v1') {
         this.client.setRequestHandler('elicitation/create', async ({ params }) => ({ action: await this.showUrl(params) }));

@@ -14,6 +14,8 @@ const NO_ARGUMENTS = { type: 'object', properties: {}, additionalProperties: fal
 const text = (words) => ({ content: [{ type: 'text', text: words }] });
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+let triggered = 0;
+
 /** What each tool does; `tell` sends a notification on the request's own stream. */
 const TOOLS = {
   test_simple_text: {
@@ -83,6 +85,21 @@ const TOOLS = {
     description: 'Get something after a question.',
     run: () => text('Nothing was asked.'),
   },
+  test_changing_tool: {
+    description: 'Get something.',
+    run: () => text('Something.'),
+  },
+  test_trigger_tool_change: {
+    description: 'Have another tool described otherwise.',
+    // The suite calls this three times in two seconds, wants to hear of the last, and then wants lists that stay as they are.
+    // Whoever reads this list does so once a second.
+    run() {
+      triggered += 1;
+      if (triggered === 3) TOOLS.test_changing_tool.description = 'Get something else.';
+      announce();
+      return text('Triggered.');
+    },
+  },
   json_schema_2020_12_tool: {
     description: 'Get back what was validated by a schema of many keywords.',
     inputSchema: {
@@ -106,16 +123,18 @@ const TOOLS = {
   },
 };
 
-const listed = Object.entries(TOOLS).map(([name, { description, inputSchema = NO_ARGUMENTS }]) => ({ name, description, inputSchema }));
+const listed = () => Object.entries(TOOLS).map(([name, { description, inputSchema = NO_ARGUMENTS }]) => ({ name, description, inputSchema }));
 const info = { name: 'conformance-fixture', version: '1' };
-const capabilities = { capabilities: { tools: {} } };
+const capabilities = { capabilities: { tools: { listChanged: true } } };
+/** Says to whoever listens that the list is another one. */
+let announce = () => {};
 
 async function modern() {
   const { Server, createMcpHandler } = await import('@modelcontextprotocol/server');
   const handler = createMcpHandler(
     () => {
       const server = new Server(info, capabilities);
-      server.setRequestHandler('tools/list', () => ({ tools: listed }));
+      server.setRequestHandler('tools/list', () => ({ tools: listed() }));
       server.setRequestHandler('tools/call', ({ params }, ctx) => {
         const tell = (notification) => ctx.mcpReq.notify(notification);
         const capabilities = ctx.mcpReq.envelope?.['io.modelcontextprotocol/clientCapabilities'];
@@ -126,6 +145,7 @@ async function modern() {
     },
     { legacy: 'reject' },
   );
+  announce = () => handler.notify.toolsChanged();
   return async (request, response) => {
     const url = `http://${request.headers.host}${request.url}`;
     const body = request.method === 'POST' ? Readable.toWeb(request) : undefined;
@@ -145,6 +165,8 @@ async function legacy() {
   const { StreamableHTTPServerTransport } = await import('@modelcontextprotocol/sdk/server/streamableHttp.js');
   const { CallToolRequestSchema, ListToolsRequestSchema } = await import('@modelcontextprotocol/sdk/types.js');
   const sessions = new Map();
+  const servers = [];
+  announce = () => servers.forEach((server) => server.sendToolListChanged().catch(() => {}));
   return async (request, response) => {
     let transport = sessions.get(request.headers['mcp-session-id']);
     if (!transport) {
@@ -153,7 +175,7 @@ async function legacy() {
         return;
       }
       const server = new Server(info, capabilities);
-      server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed }));
+      server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed() }));
       server.setRequestHandler(CallToolRequestSchema, ({ params }, extra) =>
         TOOLS[params.name].run({
           args: params.arguments,
@@ -166,6 +188,7 @@ async function legacy() {
         sessionIdGenerator: randomUUID,
         onsessioninitialized: (id) => sessions.set(id, transport),
       });
+      servers.push(server);
       await server.connect(transport);
     }
     await transport.handleRequest(request, response);
