@@ -35,4 +35,11 @@ await as('ada', async (client, tools) => {
 await as('ben', async (client, tools) => {
   assert.ok(tools.includes('mux_list-assets') && !tools.includes('mux_create-asset') && !tools.includes('everything_echo'));
 });
-await as('eve', async (client, tools) => assert.deepEqual(tools, []));
+await as('eve', async (client, tools) => {
+  assert.deepEqual(tools.toSorted(), ['ambit_request_access', 'ambit_status'], 'she holds nothing and may ask');
+  const status = await client.call('ambit_status', {});
+  assert.deepEqual(status.structuredContent.requestable.map(({ toolset }) => toolset), ['video-read']);
+  const asked = await client.call('ambit_request_access', { toolset: 'video-read', reason: 'to look around' });
+  assert.equal(asked.structuredContent.status, 'unconfirmed', JSON.stringify(asked));
+  console.log('eve asked for video-read');
+});

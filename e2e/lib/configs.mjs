@@ -26,6 +26,9 @@ os_user = "${userInfo().username}"
 person = "approver"
 roles = ["admin", "approver"]
 
+[access_requests]
+enabled = false
+
 [accounts.approver]
 name = "The approver"
 

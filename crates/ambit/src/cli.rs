@@ -69,6 +69,8 @@ enum Command {
     Grants(commands::grants::Grants),
     /// Decide calls that wait for approval.
     Approve(commands::approve::Approve),
+    /// Decide requests for access.
+    Access(commands::access::Access),
     /// Look at who broke the glass.
     BreakGlass(commands::break_glass::BreakGlass),
     /// End everything of a scope issued until now; a new login is possible.
@@ -122,6 +124,7 @@ pub(crate) async fn cli_at(
         Command::Grant(command) => command.run(&mut context).await,
         Command::Grants(command) => command.run(&mut context).await,
         Command::Approve(command) => command.run(&mut context).await,
+        Command::Access(command) => command.run(&mut context).await,
         Command::BreakGlass(command) => command.run(&mut context).await,
         Command::Revoke(command) => command.run(&mut context).await,
         Command::Block(command) => command.run(&mut context).await,

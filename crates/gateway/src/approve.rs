@@ -5,7 +5,7 @@
 //! the call. Without the store nothing is dispatched.
 
 mod state;
-mod words;
+pub(crate) mod words;
 
 use ambit_identity::approvals::{self, Asked, Spending, Standing, Unable};
 use ambit_live::mode::Down;
@@ -139,7 +139,7 @@ fn defect(id: Id<'_>) -> Reply {
 }
 
 /// What the client software calls itself.
-fn claimed(params: &Params<'_>) -> Option<String> {
+pub(crate) fn claimed(params: &Params<'_>) -> Option<String> {
     let info: Value = serde_json::from_str(params.meta.client_info?.as_str()).ok()?;
     let text = |key| info.get(key).and_then(Value::as_str);
     let name = text("title").or_else(|| text("name"))?;

@@ -29,7 +29,7 @@ use crate::{
     gateway::Gateway,
     guard::{self, Brought, Guarded, Refusal, Unapproved},
     http::{Arrival, Place},
-    legacy, listening,
+    legacy, listening, own,
     parse::{self, Inbound, Method},
     progress::Wish,
     receive::receive,
@@ -175,6 +175,9 @@ async fn call(
         let error = RpcError::invalid_params("`params.name` is missing: name the tool to call");
         return opened.close(Reply::error(&error, Some(request.id), "no_name")).await;
     };
+    if let Some(own) = own::find(entered.place(), entered.caller(), name) {
+        return Box::pin(own::call(gateway, &entered, opened, own, (era, request), finish)).await;
+    }
     let mut judged_anew = 0;
     let (ready, face) = loop {
         let (on, permit) = match permit(gateway, entered, &mut opened, name, (era, request)).await {

@@ -34,6 +34,7 @@ mod list;
 mod listening;
 mod metadata;
 mod metrics;
+mod own;
 mod parse;
 mod progress;
 mod receive;

@@ -1,6 +1,6 @@
 //! `tools/list`: what the caller sees, in the order of shown names, page by page.
 //!
-//! The list is the judge's; nothing is left out or added here but what a revocation hides. A page is written once per caller
+//! The list is the judge's, with Ambit's own tools between; nothing else is left out or added here but what a revocation hides. A page is written once per caller
 //! class and snapshot, and copied from then on. What is cached is always `private`, and never for longer than it holds.
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +25,7 @@ use crate::{
     authorize,
     http::Place,
     metrics::Metrics,
+    own::{self, OwnTool},
 };
 
 /// Most bytes of written pages kept.
@@ -44,6 +45,7 @@ pub(crate) struct Lists {
 struct Key {
     list: usize,
     endpoint: u32,
+    own: &'static [OwnTool],
     after: Option<Box<str>>,
 }
 
@@ -103,24 +105,27 @@ impl Lists {
         let Some(view) = place.view() else {
             return Arc::new(Page::empty(list, &place.snapshot().catalogue));
         };
-        let snapshot = place.snapshot();
+        let (snapshot, own) = (place.snapshot(), own::seen(place, caller));
         if snapshot.revocations.reach_tools() {
             // Rare, and different for each token: not worth keeping.
             let seen =
                 list.tools.iter().copied().filter(|tool| !authorize::is_revoked(snapshot, *tool, caller.issued_at()));
-            return Arc::new(self.write(view, list, &snapshot.catalogue, seen, after));
+            return Arc::new(self.write(view, list, &snapshot.catalogue, (seen, own), after));
         }
         let key = Key {
             list: Arc::as_ptr(list).addr(),
             endpoint: place.number().0,
+            own,
             after: after.map(|cursor| cursor.name().into()),
         };
         if let Some(page) = self.pages.get(&key).filter(|page| Arc::ptr_eq(&page.catalogue, &snapshot.catalogue)) {
             return page;
         }
-        let page = Arc::new(self.write(view, list, &snapshot.catalogue, list.tools.iter().copied(), after));
+        let seen = (list.tools.iter().copied(), own);
+        let page = Arc::new(self.write(view, list, &snapshot.catalogue, seen, after));
         // A cursor is a caller's word: only ends of pages we wrote are worth keeping.
-        if after.is_none_or(|cursor| view.position(cursor.name()).is_some()) {
+        let is_end = |name: &str| view.position(name).is_some() || own.iter().any(|tool| tool.name() == name);
+        if after.is_none_or(|cursor| is_end(cursor.name())) {
             self.pages.insert(key, Arc::clone(&page));
         }
         page
@@ -131,31 +136,50 @@ impl Lists {
         view: &EndpointView,
         list: &Arc<Visible>,
         catalogue: &Arc<Catalogue>,
-        seen: impl Iterator<Item = ToolIndex>,
+        (seen, own): (impl Iterator<Item = ToolIndex>, &'static [OwnTool]),
         after: Option<&ToolsCursor>,
     ) -> Page {
-        let mut named: Vec<_> = seen
-            .filter_map(|tool| Some((view.shown_name(position_of(tool))?, tool)))
+        let of_servers = seen.filter_map(|tool| Some((view.shown_name(position_of(tool))?, Listed::OfServer(tool))));
+        let mut named: Vec<_> = of_servers
+            .chain(own.iter().map(|tool| (tool.name(), Listed::Own(*tool))))
             .filter(|(name, _)| after.is_none_or(|cursor| *name > cursor.name()))
             .collect();
         named.sort_unstable_by_key(|(name, _)| *name);
         let mut page = Page::empty(list, catalogue);
-        for (name, tool) in named.iter().take(self.page_tools) {
-            let Some(entry) = catalogue.entry(position_of(*tool)) else { continue };
+        for (name, listed) in named.iter().take(self.page_tools) {
+            if let Listed::OfServer(tool) = listed
+                && catalogue.entry(position_of(*tool)).is_none()
+            {
+                continue;
+            }
             if !page.tools.is_empty() {
                 page.tools.push(',');
             }
-            match list.narrowing_of(*tool) {
-                None => entry.tool.write_listing(name, &mut page.tools),
-                Some(narrowing) => {
-                    let (schema, note) = (&narrowing.shown.schema, narrowing.shown.note.as_deref());
-                    entry.tool.write_narrowed(name, schema, note, &mut page.tools);
-                }
+            match listed {
+                Listed::Own(tool) => page.tools.push_str(tool.listing()),
+                Listed::OfServer(tool) => write_tool(name, *tool, (list, catalogue), &mut page.tools),
             }
         }
         let end = named.get(self.page_tools.saturating_sub(1)).filter(|_| named.len() > self.page_tools);
         page.next = end.map(|(name, _)| ToolsCursor::after(*name));
         page
+    }
+}
+
+/// What a page shows under a name.
+enum Listed {
+    OfServer(ToolIndex),
+    Own(OwnTool),
+}
+
+fn write_tool(name: &str, tool: ToolIndex, (list, catalogue): (&Visible, &Catalogue), out: &mut String) {
+    let Some(entry) = catalogue.entry(position_of(tool)) else { return };
+    match list.narrowing_of(tool) {
+        None => entry.tool.write_listing(name, out),
+        Some(narrowing) => {
+            let (schema, note) = (&narrowing.shown.schema, narrowing.shown.note.as_deref());
+            entry.tool.write_narrowed(name, schema, note, out);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn denied(
         Denied::Refused(judged) => {
             let said = match &judged {
                 Judged::Tool { verdict, .. } => verdict.sentence.as_deref(),
-                Judged::Hidden { .. } => None,
+                Judged::Hidden { .. } | Judged::Own { .. } => None,
             };
             let sentence = said.unwrap_or(
                 "a rule of your organisation does not allow this call; ask the people who run this gateway which rule it \

@@ -20,7 +20,7 @@ use ambit_live::{
 };
 use ambit_mcp::{Id, RpcError, era::Era};
 use ambit_model::{
-    Outcome,
+    Digest, Outcome,
     event::{Decided, Event, Executed, Intent, OutcomeEvent, RequestId, SpentApproval, VERSION},
     ids::{ApprovalId, GrantId, Millis},
 };
@@ -32,6 +32,7 @@ use crate::{
     gateway::{Gateway, Reads},
     guard::Guarded,
     http::Place,
+    own::OwnTool,
     parse::Method,
     progress::{Relay, Wish},
     replay,
@@ -39,7 +40,7 @@ use crate::{
 };
 pub(crate) use evaluated::Evaluating;
 pub(crate) use judged::Judged;
-use judged::{Found, decided, target};
+use judged::{Found, decided, own_decision, target};
 
 /// Places one request takes: an intent and an outcome.
 const PLACES: u32 = 2;
@@ -176,13 +177,20 @@ impl Opened {
         self.draft.kept_caller = replay::caller(self.gateway.live().keys(), self.draft.caller.class());
     }
 
+    /// Notes that a tool of our own was asked for by somebody who sees it.
+    pub(crate) fn judged_own(&mut self, tool: OwnTool) {
+        let judge = &self.draft.place.snapshot().judge;
+        let on = (judge.rules_digest(), judge.revision());
+        self.draft.judged = Some(Judged::Own { tool, on, outcome: Outcome::Allow });
+    }
+
     /// Notes that the decision stands but this call of a visible tool does not.
     pub(crate) fn refused(&mut self) {
         self.comes_to(Outcome::Refused);
     }
 
     fn comes_to(&mut self, came: Outcome) {
-        if let Some(Judged::Tool { outcome, .. }) = &mut self.draft.judged {
+        if let Some(Judged::Tool { outcome, .. } | Judged::Own { outcome, .. }) = &mut self.draft.judged {
             *outcome = came;
         }
     }
@@ -268,12 +276,32 @@ impl Opened {
         Ok(Recorded { opened: self, relay: wish.map(|wish| Box::new(wish.granted())) })
     }
 
+    /// Writes the intent of a call of our own tool that changes something: it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// A closed refusal: the intent could not be written, so nothing is done.
+    pub(crate) async fn before_own(mut self, tool: OwnTool, arguments: Digest) -> Result<Self, Closed<Reply>> {
+        let at = self.gateway.live().clock().now();
+        let event = self.draft.own_intent(&self.open, tool, arguments, at);
+        let keys = self.draft.keys();
+        let appended = self.open.write(&event, at, keys.clone(), Durability::Synced);
+        self.keys = Some(keys);
+        self.stage = Stage::Dispatched;
+        if let Err(error) = appended.await {
+            tracing::error!(%error, "an intent could not be written: nothing was done");
+            let reply = Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable");
+            return Err(self.close(reply).await);
+        }
+        Ok(self)
+    }
+
     /// Writes the outcome and lets the reply go.
     pub(crate) async fn close(self, reply: Reply) -> Closed<Reply> {
         self.close_request(None, reply).await
     }
 
-    async fn close_request(mut self, id: Option<Id<'_>>, reply: Reply) -> Closed<Reply> {
+    /// The same for the reply to a request.
+    pub(crate) async fn close_request(mut self, id: Option<Id<'_>>, reply: Reply) -> Closed<Reply> {
         let written = self.write_outcome(&reply.note, reply.body.len(), self.durability());
         let both = match self.intent.take() {
             Some(intent) => {
@@ -303,6 +331,9 @@ impl Opened {
         };
         match (&self.draft.judged, self.stage) {
             (Some(Judged::Tool { tool, .. }), Stage::Dispatched) if tool.effect.effect != ambit_model::Effect::Read => {
+                Durability::Synced
+            }
+            (Some(Judged::Own { tool, .. }), Stage::Dispatched) if tool.effect() != ambit_model::Effect::Read => {
                 Durability::Synced
             }
             _ => reads,
@@ -397,6 +428,26 @@ impl Draft {
         })
     }
 
+    fn own_intent<'a>(&'a self, open: &Open, tool: OwnTool, arguments: Digest, at: Millis) -> Event<'a> {
+        let judge = &self.place.snapshot().judge;
+        Event::Intent(Intent {
+            v: VERSION,
+            request: open.request(),
+            at,
+            endpoint: self.place.slug(),
+            protocol: self.era.as_str(),
+            method: self.method.label().unwrap_or_default(),
+            who: self.caller.who(),
+            target: tool.target(),
+            arguments,
+            decision: own_decision((judge.rules_digest(), judge.revision()), Outcome::Allow),
+            credential: None,
+            trace: None,
+            break_glass: None,
+            approval: None,
+        })
+    }
+
     fn outcome<'a>(
         &'a self,
         (open, keys): (&Open, &Keys),
@@ -444,6 +495,7 @@ impl Draft {
                 let tool = judged.as_ref().filter(|_| *is_there).map(|(tool, _)| Arc::clone(tool.name()));
                 (tool, Some(word(Outcome::Hidden)))
             }
+            Some(Judged::Own { tool, outcome, .. }) => (Some(Arc::clone(tool.found_by())), Some(word(*outcome))),
             None => (None, None),
         };
         let endpoint = self.place.view().map(|view| Arc::clone(&view.slug));

@@ -1,5 +1,6 @@
 //! Who is calling: resource server, authorization server, login, tokens.
 
+pub mod access;
 pub mod admin;
 pub mod answer;
 pub mod approvals;

@@ -7,6 +7,7 @@ use std::{
 
 use ambit_model::{
     Digest,
+    access::AccessRules,
     admin::AdminResource,
     break_glass::BreakGlass,
     budget::Budgets,
@@ -55,6 +56,8 @@ pub struct Deployment {
     pub budgets: Budgets,
     /// The admin API, if there is one (`[admin]`).
     pub admin: Option<AdminResource>,
+    /// What may be asked for, and by whom (`[access_requests]`, `requestable_by`).
+    pub access: AccessRules,
     /// Whether `ambit token` may mint (`[operator] mint`).
     pub operator_may_mint: bool,
     /// The digest of everything above, as every node of a fleet must agree on it.

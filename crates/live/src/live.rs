@@ -148,7 +148,7 @@ impl Live {
         &self.shared.keys
     }
 
-    /// The store. Never on the request path, approvals excepted.
+    /// The store. Never on the request path, but for calls that need an approval and Ambit's own tools.
     pub fn store(&self) -> &Store {
         &self.shared.store
     }

@@ -1,4 +1,5 @@
-//! What people outside should hear of soon: a call that waits for them, how it was decided, that somebody broke the glass.
+//! What people outside should hear of soon: a call or a wish for access that waits for them, how it
+//! was decided, that somebody broke the glass.
 //!
 //! Telling costs nothing and waits for nobody: whoever does not listen, or not fast enough, misses it and is told how much.
 //! Nothing depends on a notice; what happened is in the trail. None carries an argument of a call.
@@ -23,12 +24,25 @@ pub enum NoticeKind {
     ApprovalDenied,
     /// Somebody uses tools without waiting for others.
     GlassBroken,
+    /// A person wants a toolset and waits for whoever answers for it.
+    AccessRequested,
+    /// They said yes.
+    AccessApproved,
+    /// They said no.
+    AccessDenied,
 }
 
 impl NoticeKind {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::ApprovalRequested, Self::ApprovalApproved, Self::ApprovalDenied, Self::GlassBroken];
+    pub const ALL: [Self; 7] = [
+        Self::ApprovalRequested,
+        Self::ApprovalApproved,
+        Self::ApprovalDenied,
+        Self::GlassBroken,
+        Self::AccessRequested,
+        Self::AccessApproved,
+        Self::AccessDenied,
+    ];
 
     /// The word of configuration and of the message.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +51,9 @@ impl NoticeKind {
             Self::ApprovalApproved => "approval.approved",
             Self::ApprovalDenied => "approval.denied",
             Self::GlassBroken => "break_glass.begun",
+            Self::AccessRequested => "access.requested",
+            Self::AccessApproved => "access.approved",
+            Self::AccessDenied => "access.denied",
         }
     }
 
@@ -85,6 +102,13 @@ pub enum About {
         until: Millis,
         /// Why, in the person's words.
         reason: String,
+    },
+    /// A toolset that a person wants.
+    Access {
+        /// The toolset.
+        toolset: String,
+        /// For how long, in milliseconds.
+        life_ms: Millis,
     },
 }
 

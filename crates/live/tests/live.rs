@@ -98,6 +98,7 @@ fn deployment(server: &Server) -> Deployment {
         break_glass: ambit_model::break_glass::BreakGlass::default(),
         budgets: ambit_model::budget::Budgets::default(),
         admin: None,
+        access: ambit_model::access::AccessRules::default(),
         operator_may_mint: true,
         digest: Digest::of(b"configuration"),
     }

@@ -150,6 +150,10 @@ id!(
     ApprovalId, "approval id", is_slug, SLUG_RULE
 );
 id!(
+    /// One request for access: the text of 128 random bits. No secret: it opens nothing by itself.
+    AccessId, "access request id", is_slug, SLUG_RULE
+);
+id!(
     /// The record id of a downstream credential. Never the credential.
     CredentialId, "credential id", is_bounded_text, TEXT_RULE
 );

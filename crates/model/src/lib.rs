@@ -3,6 +3,7 @@
 //! Pure: no IO, no clock, no randomness. Every other room speaks in these types. The words are those of the glossary in
 //! `ARCHITECTURE.md`; one word, one type.
 
+pub mod access;
 pub mod admin;
 pub mod approval;
 pub mod break_glass;

@@ -11,6 +11,9 @@ pub const MAX_LOCAL: usize = 40;
 /// Names that start with this belong to Ambit's own tools.
 pub const RESERVED_PREFIX: &str = "ambit_";
 
+/// Whose tools they are in the trail. No upstream server is called so.
+pub const OWN_SERVER: &str = "ambit";
+
 const HASH_CHARS: usize = 8;
 
 /// Turns a raw name (an operation id, an upstream tool name) into a local one.

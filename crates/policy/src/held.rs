@@ -5,7 +5,42 @@ use ambit_model::ids::{Millis, ToolsetSlug};
 
 use crate::{class::CallerClass, judge::Judge, validity::Horizon};
 
+/// A toolset that a person holds, and until when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The toolset.
+    pub toolset: ToolsetSlug,
+    /// The last end of a grant of it that counts now; none if no grant does.
+    pub granted_until: Option<Millis>,
+    /// The same of a reveal for exactly this client and agent.
+    pub revealed_until: Option<Millis>,
+}
+
 impl Judge {
+    /// What the person of a class holds by live grants and reveals, with its ends; by toolset, ascending. Neither ceiling nor
+    /// refusal of the client nor the scopes of the token are looked at.
+    pub fn holdings(&self, class: &CallerClass, now_ms: Millis) -> Vec<Held> {
+        let own = self.own(class);
+        let Some(user) = &own.0.user else { return Vec::new() };
+        let index = self.index();
+        let mut toolsets: Vec<_> = user.grants.toolsets().chain(user.reveals.toolsets()).collect();
+        toolsets.sort_unstable();
+        toolsets.dedup();
+        let mut horizon = Horizon::new(now_ms);
+        let held = toolsets.into_iter().filter_map(|toolset| {
+            let grants = user.grants.of(toolset).filter(|number| index.grant_lives(*number, &mut horizon));
+            let granted_until = grants.filter_map(|number| index.grant(number)).map(|grant| grant.expires_at).max();
+            let reveals = user.reveals.of(toolset).filter(|number| index.reveal_lives(*number, &mut horizon));
+            let revealed_until = reveals.filter_map(|number| index.reveal(number)).map(|one| one.expires_at).max();
+            let slug = index.toolset(toolset)?.slug.clone();
+            let holds = granted_until.is_some() || revealed_until.is_some();
+            holds.then_some(Held { toolset: slug, granted_until, revealed_until })
+        });
+        let mut held: Vec<_> = held.collect();
+        held.sort_unstable_by(|one, other| one.toolset.cmp(&other.toolset));
+        held
+    }
+
     /// The toolsets the person of a class holds by a live grant or reveal, did not decline, and the client's ceiling
     /// admits; ascending. The scopes of the token are not looked at. Nobody behind the class: none.
     pub fn held_toolsets(&self, class: &CallerClass, now_ms: Millis) -> Vec<ToolsetSlug> {
@@ -115,6 +150,19 @@ mod tests {
         assert_eq!(held(&judge, &alice(&["staff"]), 10), ["group", "own", "revealed"]);
         assert_eq!(held(&judge, &alice(&[]), 15), ["late", "own"]);
         assert!(held(&judge, &alice(&["staff"]), 30).is_empty());
+    }
+
+    #[test]
+    fn holdings_say_until_when_whatever_the_client_may() {
+        let judge = judge(Ceiling::Only([slug("own")].into()));
+        let held = |facts: &CallerFacts, now| {
+            let held = judge.holdings(&judge.class(facts), now);
+            held.iter().map(|one| (one.toolset.to_string(), one.granted_until, one.revealed_until)).collect::<Vec<_>>()
+        };
+        let (group, own) = (("group".to_owned(), Some(20), None), ("own".to_owned(), Some(20), None));
+        assert_eq!(held(&alice(&["staff"]), 10), [group, own.clone(), ("revealed".to_owned(), None, Some(15))]);
+        assert_eq!(held(&alice(&[]), 15), [("late".to_owned(), Some(30), None), own]);
+        assert!(held(&alice(&["staff"]), 30).is_empty());
     }
 
     #[test]

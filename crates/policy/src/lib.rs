@@ -37,6 +37,7 @@ pub use arguments::Narrowing;
 pub use class::{CallerClass, ClassKey};
 pub use explain::{Explanation, explain, explain_call};
 pub use facts::{BuildError, EndpointFacts, JudgeInput, ServerFacts, ToolFacts};
+pub use held::Held;
 pub use index::{EndpointIndex, ToolIndex};
 pub use judge::{Judge, RuleFacts};
 pub use names::Declared;

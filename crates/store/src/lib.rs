@@ -27,6 +27,7 @@ pub mod rule_sets;
 pub mod sessions;
 
 pub mod acceptances;
+pub mod access_requests;
 pub mod approvals;
 pub mod broken_glass;
 pub mod grants;

@@ -23,6 +23,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { version: 9, name: "broken glass", sql: BROKEN_GLASS },
     Step { version: 10, name: "budgets of the day", sql: BUDGETS },
     Step { version: 11, name: "touched labels", sql: TOUCHED },
+    Step { version: 12, name: "requests for access", sql: ACCESS_REQUESTS },
 ];
 
 const FLEET: &str = "
@@ -338,6 +339,39 @@ create table touched (
     primary key (caller, label)
 );
 create index touched_by_end on touched (until);
+";
+
+const ACCESS_REQUESTS: &str = "
+create table access_requests (
+    id text primary key,
+    user_key text not null,
+    toolset text not null,
+    endpoint text not null,
+    client text not null,
+    agent text,
+    life_ms bigint not null check (life_ms > 0 and life_ms <= 31536000000),
+    told text not null,
+    words text,
+    requested_at bigint not null,
+    asked bigint not null,
+    stage text not null check (stage in ('unconfirmed', 'waiting', 'approved', 'denied', 'withdrawn', 'lapsed')),
+    since bigint not null,
+    until bigint,
+    why text,
+    decided_by text,
+    via text,
+    decision text,
+    grant_record text,
+    check (stage <> 'approved' or grant_record is not null)
+);
+create unique index access_requests_open on access_requests (user_key, toolset) where stage in ('unconfirmed', 'waiting');
+create index access_requests_by_user on access_requests (user_key, requested_at);
+create index access_requests_by_stage on access_requests (stage, until);
+
+create table access_turns (
+    person text primary key,
+    taken_at bigint not null
+);
 ";
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Who holds what, as the admin API shows it: admins and auditors see everything, owners what reaches their servers. In pages, in
 //! an order that does not move while somebody turns them.
 
+use ambit_identity::access::people::servers_of;
 use ambit_live::Live;
 use ambit_model::{
     grant::GrantSubject,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     holdings::{self, Holding, Wanted},
-    operator::{ActError, rights},
+    operator::ActError,
 };
 
 /// The largest page.
@@ -149,7 +150,7 @@ pub(super) async fn is_shown(live: &Live, by: &Actor, id: &GrantId) -> Result<bo
 
 fn sees(rights: &Rights, toolset: &ToolsetSlug, live: &Live) -> bool {
     let reads_all = rights.are(Role::Admin) || rights.are(Role::Auditor);
-    reads_all || rights::reached_by(toolset, &live.current().deployment).iter().any(|server| rights.own(server))
+    reads_all || servers_of(&live.current().deployment, toolset).iter().any(|server| rights.own(server))
 }
 
 /// The place of a grant in the order, as a page gives it on.

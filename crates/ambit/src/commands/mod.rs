@@ -10,6 +10,7 @@ use crate::{
     config::{self, ConfigErrors, Overrides, Problem, Resolved},
 };
 
+pub mod access;
 pub mod account;
 pub mod approve;
 pub mod audit;

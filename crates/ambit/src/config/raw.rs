@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use ambit_model::Effect;
 
+mod access;
 mod approvals;
 mod break_glass;
 pub mod budgets;
@@ -18,6 +19,7 @@ mod grants;
 pub mod labels;
 mod webhooks;
 
+pub use access::AccessRequests;
 pub use approvals::*;
 pub use break_glass::BreakGlass;
 pub use grants::{Claim, Fragment, Grant, RoleHolder};
@@ -84,6 +86,9 @@ pub struct File {
     /// Who may use destructive tools for a while without waiting for others.
     #[serde(default)]
     pub break_glass: BreakGlass,
+    /// What people may ask for through their clients.
+    #[serde(default)]
+    pub access_requests: AccessRequests,
     /// Other systems that hear what waits for people, by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"format": "ambit-slug"}))]
@@ -136,6 +141,10 @@ pub struct Endpoint {
     #[serde(default = "defaults::issuer")]
     #[schemars(extend("format" = "ambit-slug"))]
     pub issuer: String,
+    /// Whether access can be asked for here: `ambit_status` and `ambit_request_access`. It can if absent, unless
+    /// `access_requests.enabled` is `false`.
+    #[serde(default = "access::on")]
+    pub access_requests: bool,
 }
 
 /// A registered upstream: a governed non-human identity.
@@ -459,6 +468,11 @@ pub struct Toolset {
     #[serde(default)]
     #[schemars(with = "Vec<RawEffect>")]
     pub effects: Vec<Effect>,
+    /// Who may ask for it through their client: `user NAME` of a local account, or `group NAME`. Nobody if absent. A person
+    /// who is `owner` of every server it reaches, or an `admin`, decides.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "ambit-approver"}))]
+    pub requestable_by: Vec<String>,
 }
 
 /// Client software: its ceiling, and for a client that is registered here its credentials.

@@ -1,5 +1,6 @@
 //! What an operator reads when something is wrong, and what becomes of a configuration when nothing is.
 
+mod access;
 mod webhooks;
 
 use std::{fs, path::Path};

@@ -5,7 +5,7 @@ use ambit_model::{
     approval::Says,
     constraints::Constraints,
     grant::GrantSubject,
-    ids::{AgentId, ApprovalId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
+    ids::{AccessId, AgentId, ApprovalId, ClientId, GrantId, Millis, Subject, ToolId, ToolsetSlug, UserKey},
     revocation::Scope,
 };
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,17 @@ pub enum Act {
         /// Why.
         reason: Option<String>,
     },
+    /// The requests for access that whoever asks may decide.
+    ListAccess {},
+    /// A yes or no to one of them.
+    DecideAccess {
+        /// The request.
+        id: AccessId,
+        /// What is said.
+        says: Says,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Every broken glass, and what was said of it.
     ListGlass {},
     /// What somebody says of a broken glass afterwards.
@@ -151,6 +162,8 @@ impl Act {
             Self::ListApprovals {} => "approvals",
             Self::ShowApproval { .. } => "approval",
             Self::Decide { .. } => "decide",
+            Self::ListAccess {} => "access",
+            Self::DecideAccess { .. } => "decide_access",
             Self::ListGlass {} => "glass",
             Self::ReviewGlass { .. } => "review_glass",
         }
@@ -168,7 +181,10 @@ impl Act {
                 [one] => format!("tool {}", one.tool),
                 several => format!("{} tools", several.len()),
             },
-            Self::Reload {} | Self::ListApprovals {} | Self::ListGlass {} => "deployment".to_owned(),
+            Self::Reload {} | Self::ListApprovals {} | Self::ListAccess {} | Self::ListGlass {} => {
+                "deployment".to_owned()
+            }
+            Self::DecideAccess { id, .. } => format!("access {id}"),
             Self::ShowApproval { id } | Self::Decide { id, .. } => format!("approval {id}"),
         }
     }

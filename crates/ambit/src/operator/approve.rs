@@ -61,12 +61,20 @@ pub(super) async fn decide(
     Ok(Done { sentence, result: json!({ "id": id, "says": says, "stage": stage.as_str() }) })
 }
 
-/// The person an operator is, on a running server.
 fn who<'a>(by: &Actor, context: &'a OperatorContext) -> Result<(&'a Live, UserKey), ActError> {
+    person_of(by, context, ("no call waits", "approver"))
+}
+
+/// The person an operator is, on a running server; without one nothing waits.
+pub(super) fn person_of<'a>(
+    by: &Actor,
+    context: &'a OperatorContext,
+    (nothing, role): (&str, &str),
+) -> Result<(&'a Live, UserKey), ActError> {
     let Some(live) = context.live() else {
-        return Err(ActError::Refused(
-            "no server runs on this data directory, so no call waits: start `ambit serve`".into(),
-        ));
+        return Err(ActError::Refused(format!(
+            "no server runs on this data directory, so {nothing}: start `ambit serve`"
+        )));
     };
     let os_user = match by {
         Actor::Person(user) => return Ok((live, user.clone())),
@@ -80,13 +88,13 @@ fn who<'a>(by: &Actor, context: &'a OperatorContext) -> Result<(&'a Live, UserKe
             let many = if first.is_some() { "several people" } else { "nobody" };
             Err(ActError::Refused(format!(
                 "the system's user `{os_user}` is {many} here: add `[[operator.roles]]` with `os_user = \"{os_user}\"`, one \
-                 `person` and `roles = [\"approver\"]`, and reload"
+                 `person` and `roles = [\"{role}\"]`, and reload"
             )))
         }
     }
 }
 
-fn unable(error: approvals::Unable) -> ActError {
+pub(super) fn unable(error: approvals::Unable) -> ActError {
     match error {
         approvals::Unable::Store(error) => error.into(),
         approvals::Unable::Record(error) => error.into(),

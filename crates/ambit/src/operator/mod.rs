@@ -4,6 +4,7 @@
 //! when its own snapshot has them, so that an act counts on the very next request. Without a running server the same
 //! [`perform`] works on store and trail directly. Nothing here is reachable from the network.
 
+mod access;
 pub mod act;
 mod approve;
 pub mod client;

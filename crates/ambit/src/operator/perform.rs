@@ -11,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
+    access,
     act::{AcceptedTool, Act, Done, MAX_ACCEPTED},
     approve,
     context::OperatorContext,
@@ -119,6 +120,8 @@ pub async fn perform(act: Act, by: &Actor, context: &OperatorContext) -> Result<
         Act::ListApprovals {} => approve::list(by, context).await,
         Act::ShowApproval { id } => approve::show(&id, by, context).await,
         Act::Decide { id, says, reason } => approve::decide((&id, says, reason.as_deref()), by, context).await,
+        Act::ListAccess {} => access::list(by, context).await,
+        Act::DecideAccess { id, says, reason } => access::decide((&id, says, reason.as_deref()), by, context).await,
         Act::ListGlass {} => glass::list(context).await,
         Act::ReviewGlass { id, says } => glass::review((&id, &says), by, context).await,
         Act::Reload {} => {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use ambit_identity::approvals::people;
+use ambit_identity::{access::people::servers_of, approvals::people};
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     grant::GrantSubject,
@@ -32,6 +32,8 @@ enum Needs {
     Admin,
     /// An admin or an auditor: whoever looks at what others did.
     Reviewer,
+    /// An admin, or the owner of something. Which requests they decide is asked when they do.
+    Answerable,
     /// An approver. Which calls they decide is asked when they do.
     Approver,
 }
@@ -57,6 +59,8 @@ pub(super) async fn check(act: &Act, by: &Actor, context: &OperatorContext) -> R
         }
         Needs::Reviewer if rights.are(Role::Auditor) => {}
         Needs::Reviewer => return Err(not_yours(role_missing(&rights, "an admin or an auditor"))),
+        Needs::Answerable if rights.are(Role::Owner) => {}
+        Needs::Answerable => return Err(not_yours(role_missing(&rights, "an admin or an owner"))),
         Needs::Approver if rights.are(Role::Approver) => {}
         Needs::Approver => return Err(not_yours(role_missing(&rights, "an approver"))),
         Needs::Admin => return Err(not_yours(role_missing(&rights, "an admin"))),
@@ -84,9 +88,9 @@ fn role_missing(rights: &Rights, who: &str) -> String {
 async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) -> Result<Needs, ActError> {
     Ok(match act {
         Act::Grant { subject: GrantSubject::Client(_), .. } => Needs::Admin,
-        Act::Grant { toolset, .. } | Act::Reveal { toolset, .. } => Needs::OwnerOf(reached_by(toolset, deployment)),
+        Act::Grant { toolset, .. } | Act::Reveal { toolset, .. } => Needs::OwnerOf(servers_of(deployment, toolset)),
         Act::End { id, .. } => match toolset_of(id, context).await? {
-            Some(toolset) => Needs::OwnerOf(reached_by(&toolset, deployment)),
+            Some(toolset) => Needs::OwnerOf(servers_of(deployment, &toolset)),
             None => Needs::OwnerOf(Vec::new()),
         },
         Act::Revoke { scope, .. } | Act::Block { scope, .. } | Act::Unblock { scope, .. } => match &scope.0 {
@@ -105,17 +109,9 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
         Act::Accept { tools } => Needs::OwnerOf(tools.iter().map(|accepted| accepted.tool.server.clone()).collect()),
         Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} => Needs::Admin,
         Act::ListApprovals {} | Act::ShowApproval { .. } | Act::Decide { .. } => Needs::Approver,
+        Act::ListAccess {} | Act::DecideAccess { .. } => Needs::Answerable,
         Act::ListGlass {} | Act::ReviewGlass { .. } => Needs::Reviewer,
     })
-}
-
-/// The servers whose tools a toolset can contain; none if it is not declared.
-pub(crate) fn reached_by(toolset: &ToolsetSlug, deployment: &Deployment) -> Vec<ServerSlug> {
-    let selectors = deployment.toolsets.get(toolset).into_iter().flat_map(|toolset| &toolset.tools);
-    let mut servers: Vec<_> = selectors.map(|selector| selector.server().clone()).collect();
-    servers.sort();
-    servers.dedup();
-    servers
 }
 
 async fn toolset_of(id: &GrantId, context: &OperatorContext) -> Result<Option<ToolsetSlug>, ActError> {
@@ -143,6 +139,9 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         | Act::ListApprovals {}
         | Act::ShowApproval { .. }
         | Act::Decide { .. }
+        // Whoever asked decides nothing of it, and that is asked in the same transaction.
+        | Act::ListAccess {}
+        | Act::DecideAccess { .. }
         | Act::ListGlass {}
         | Act::ReviewGlass { .. }
         | Act::Reload {} => return None,

@@ -104,6 +104,9 @@ toolsets = ["*"]
 requests = {{ rate = "1000000/s", burst = 1000000, at_once = 100000 }}
 write = {{ rate = "1000000/s", burst = 1000000, at_once = 100000, per_day = 4000000000 }}
 
+[access_requests]
+enabled = false
+
 [operator]
 mint = true
 

@@ -5,6 +5,7 @@
 
 mod administering;
 mod affording;
+mod asking;
 mod bounds;
 mod constraining;
 mod corridor;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::world::{self, Api, ambit};
 
 /// The operating system's user these tests run as, as the operator socket sees it.
-async fn os_user(app: &TestApp) -> String {
+pub async fn os_user(app: &TestApp) -> String {
     let text = ambit(app, &["token", "--json", "--user", "alice"]).await;
     assert!(text.contains("access_token"));
     let events = app.events().unwrap();
@@ -43,7 +43,7 @@ async fn guarded(more: impl Fn(&Api) -> String) -> (TestApp, Api, Caller) {
     (app, api, alice)
 }
 
-async fn reload(app: &TestApp) {
+pub async fn reload(app: &TestApp) {
     let answer = app.act(&ambit::operator::Act::Reload {}).await.unwrap();
     assert!(matches!(answer, ambit::operator::socket::Answer::Done(_)), "{answer:?}");
 }
@@ -61,7 +61,7 @@ fn deleted(api: &Api) -> usize {
 }
 
 /// What reached the webhook, once so much did.
-async fn heard(api: &Api, many: usize) -> Vec<Value> {
+pub async fn heard(api: &Api, many: usize) -> Vec<Value> {
     for _ in 0..500 {
         let lines: Vec<_> = api.seen().into_iter().filter(|line| line.starts_with("POST /hook")).collect();
         if lines.len() >= many {

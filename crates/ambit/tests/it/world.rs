@@ -162,6 +162,9 @@ expires = 2099-01-01
 [clients.default]
 toolsets = ["*"]
 
+[access_requests]
+enabled = false
+
 [operator]
 mint = true
 

@@ -159,7 +159,8 @@ fn people(needed: u32) -> String {
     }
 }
 
-fn names(approvers: &[String]) -> String {
+/// As one would say it: `An approver`, if nobody is named.
+pub(crate) fn names(approvers: &[String]) -> String {
     let mut shown: Vec<&str> = approvers.iter().take(NAMED).map(String::as_str).collect();
     let more;
     if approvers.len() > NAMED {
@@ -179,7 +180,7 @@ fn seconds(millis: Millis) -> Millis {
 }
 
 /// `2026-11-25 14:33 UTC`, rounded up to the minute.
-fn time(at_ms: Millis) -> String {
+pub(crate) fn time(at_ms: Millis) -> String {
     let minutes = at_ms.saturating_add(59_999).div_euclid(60_000);
     let (year, month, day) = civil_from_days(minutes.div_euclid(1440));
     let of_day = minutes.rem_euclid(1440);

@@ -1,7 +1,10 @@
 //! What was judged, as every record of it says it: of a call, of what was refused before one, of a question. A hidden tool and an
 //! absent one take one way, so that neither costs more than the other.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use ambit_live::{catalogue::PublishedTool, keys::Keys};
 use ambit_model::{
@@ -10,7 +13,7 @@ use ambit_model::{
 };
 use ambit_policy::Verdict;
 
-use crate::ruled::Ruled;
+use crate::{own::OwnTool, ruled::Ruled};
 
 /// What was asked for, and what was decided about it.
 pub(crate) enum Judged {
@@ -32,6 +35,15 @@ pub(crate) enum Judged {
         /// What it came to for this caller.
         outcome: Outcome,
     },
+    /// A tool of our own, which no rule decides over.
+    Own {
+        /// The tool.
+        tool: OwnTool,
+        /// The digest of the rule set, and the revision, that were in force.
+        on: (Digest, u64),
+        /// What it came to.
+        outcome: Outcome,
+    },
 }
 
 /// What a record says of what was asked for, and what was decided about it.
@@ -48,6 +60,9 @@ impl Judged {
         match self {
             Self::Tool { tool, verdict, outcome } => {
                 Found { target: Some(target(tool)), decision: Some(decided(verdict, *outcome)), ..Found::default() }
+            }
+            Self::Own { tool, on, outcome } => {
+                Found { target: Some(tool.target()), decision: Some(own_decision(*on, *outcome)), ..Found::default() }
             }
             Self::Hidden { asked, is_there, judged } => {
                 let asked = Some(keys.argument_digest(asked.as_bytes()));
@@ -92,6 +107,21 @@ pub(super) fn decided<'a>(
         reported,
         caller: kept_caller.map(Into::into),
         call: ruled.and_then(|ruled| ruled.kept.as_deref()).map(Into::into),
+    }
+}
+
+/// What the trail says of a call of our own tool: seen by whoever has a person behind them where requests are on.
+pub(super) fn own_decision((rules, revision): (Digest, u64), outcome: Outcome) -> Decided<'static> {
+    static POLICIES: LazyLock<[String; 1]> = LazyLock::new(|| ["own.access".to_owned()]);
+    Decided {
+        outcome,
+        policies: POLICIES.as_slice().into(),
+        rules,
+        revision,
+        failed: false,
+        reported: Cow::default(),
+        caller: None,
+        call: None,
     }
 }
 

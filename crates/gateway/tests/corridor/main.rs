@@ -9,6 +9,7 @@ mod upstream;
 mod affording;
 mod allowing;
 mod approving;
+mod asking;
 mod breaking;
 mod crashing;
 mod deciding;

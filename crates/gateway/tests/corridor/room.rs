@@ -380,6 +380,18 @@ impl Room {
         mint_for_operator(&self.signing, &deployment, endpoint, request, now).unwrap().token
     }
 
+    /// A token of anybody.
+    pub fn token_for(
+        &self,
+        subject: TokenSubject,
+        family: &str,
+        endpoint: usize,
+        client: &str,
+        toolsets: &[&str],
+    ) -> String {
+        self.minted(family, endpoint, subject, client_facts(client), toolsets)
+    }
+
     fn minted(
         &self,
         family: &str,
@@ -504,6 +516,15 @@ impl Room {
         let mut deployment = Deployment::clone(&self.live.current().deployment);
         deployment.digest = Digest::of(format!("{break_glass:?}").as_bytes());
         deployment.break_glass = break_glass;
+        let servers = self.live.servers().await.into_values().collect();
+        self.reload(deployment, servers).await;
+    }
+
+    /// Has the configuration say something else from now on, as a reload does.
+    pub async fn deployment_becomes(&self, change: impl FnOnce(&mut Deployment)) {
+        let mut deployment = Deployment::clone(&self.live.current().deployment);
+        change(&mut deployment);
+        deployment.digest = Digest::of(format!("{deployment:?}").as_bytes());
         let servers = self.live.servers().await.into_values().collect();
         self.reload(deployment, servers).await;
     }
@@ -886,6 +907,7 @@ fn deployment(peer_url: &str) -> Deployment {
         clients: Vec::new(),
         roles: ambit_model::operator::Roles::default(),
         policies: Arc::default(),
+        access: ambit_model::access::AccessRules::default(),
         break_glass: BreakGlass {
             people: [UserKey::local("alice").unwrap()].into(),
             toolsets: [ToolsetSlug::parse("destroys").unwrap()].into(),

@@ -33,7 +33,7 @@ use ambit_store::{StoreError, Tx, approvals};
 /// How often a transaction that met another one is repeated.
 const REPEATS: u32 = 5;
 
-/// Why nothing could be said or done about an approval. Nothing was dispatched.
+/// Why nothing could be said or done about a request of somebody. Nothing was dispatched, granted or decided.
 #[derive(Debug, thiserror::Error)]
 pub enum Unable {
     /// The store does not take part.
@@ -48,7 +48,7 @@ pub enum Unable {
 }
 
 /// An error that may say that a transaction met another one and may simply be repeated.
-trait Repeatable {
+pub(crate) trait Repeatable {
     fn is_conflict(&self) -> bool;
 }
 
@@ -59,7 +59,7 @@ impl Repeatable for Unable {
 }
 
 /// Does something in one transaction, again if it met another one, a few times.
-async fn repeated<T, E, F>(mut once: impl FnMut() -> F) -> Result<T, E>
+pub(crate) async fn repeated<T, E, F>(mut once: impl FnMut() -> F) -> Result<T, E>
 where
     E: Repeatable,
     F: Future<Output = Result<T, E>>,
@@ -128,6 +128,14 @@ pub async fn waiting_for(live: &Live, person: &UserKey, since: Millis) -> Result
         }
     }
     Ok(theirs)
+}
+
+/// The latest requests of a person's calls, newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn of_person(live: &Live, person: &UserKey) -> Result<Vec<Approval>, StoreError> {
+    approvals::list_of_user(live.store(), person, 20).await
 }
 
 fn seal(keys: &Keys, id: &ApprovalId, digest: &Digest, arguments: &[u8]) -> Result<Vec<u8>, KeyError> {

@@ -33,6 +33,13 @@ pub fn party(deployment: &Deployment, user: &UserKey) -> Party {
 
 /// Who may not say yes to a call of this caller, whoever names them.
 pub fn excluded(deployment: &Deployment, server: &Server, caller: &CallerFacts) -> Vec<Party> {
+    let mut parties = askers(deployment, caller);
+    parties.extend(agent_owner(deployment, server, caller.agent().map(|agent| &agent.id)));
+    parties
+}
+
+/// The people who ask for what this caller asks for, and so decide none of it.
+pub(crate) fn askers(deployment: &Deployment, caller: &CallerFacts) -> Vec<Party> {
     let mut parties = Vec::new();
     if let Some(user) = caller.user() {
         let mut requester = party(deployment, &user.key);
@@ -45,7 +52,6 @@ pub fn excluded(deployment: &Deployment, server: &Server, caller: &CallerFacts) 
     let operator = caller.operator.as_deref().and_then(Actor::parse);
     let behind = operator.map(|operator| deployment.roles.rights_of(&operator)).unwrap_or_default();
     parties.extend(behind.persons.iter().map(|person| party(deployment, person)));
-    parties.extend(agent_owner(deployment, server, caller.agent().map(|agent| &agent.id)));
     parties
 }
 
@@ -108,6 +114,19 @@ pub async fn all_eligible(
     if rule.approvers.is_empty() {
         return Ok(Vec::new());
     }
+    everybody(source, snapshot, now_ms, |facts, email| rule.admits(facts, email, excluded)).await
+}
+
+/// Every person that something admits and who may act now, each once.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn everybody(
+    source: impl Source,
+    snapshot: &Snapshot,
+    now_ms: Millis,
+    admits: impl Fn(&UserFacts, Option<&str>) -> bool,
+) -> Result<Vec<Party>, StoreError> {
     let known = accounts::list(source).await?;
     let able = |facts: &UserFacts| {
         known.iter().any(|account| account.name == facts.key.subject && crate::server::may_log_in(account))
@@ -118,7 +137,7 @@ pub async fn all_eligible(
         let Some(facts) = person::declared(snapshot, &user).filter(able) else { continue };
         let dead = snapshot.revocations.judge(&[Scope::Deployment, Scope::User(user.clone())], now_ms).is_some();
         let twice = people.iter().any(|other| other.is(&user, account.email.as_deref()));
-        if !dead && !twice && rule.admits(&facts, account.email.as_deref(), excluded) {
+        if !dead && !twice && admits(&facts, account.email.as_deref()) {
             people.push(Party { user, email: account.email.clone() });
         }
     }

@@ -22,7 +22,6 @@ use http::StatusCode;
 
 use super::{
     Shared, csrf,
-    failure::Down,
     fields::{self, Fields},
     page::{self, PageError},
     person, reply, session,
@@ -182,14 +181,7 @@ pub(crate) async fn decide(
 }
 
 fn down(error: Unable) -> PageError {
-    PageError::Down(match error {
-        Unable::Store(error) => error.into(),
-        Unable::Key(error) => error.into(),
-        Unable::Record(error) => {
-            tracing::error!(%error, "a decision could not be recorded, so it did not happen");
-            Down::Trail
-        }
-    })
+    PageError::Down(error.into())
 }
 
 /// A login that lies in the future was made by a clock that was set back since: it is not fresh.

@@ -22,6 +22,20 @@ pub(crate) enum Down {
     Defect,
 }
 
+impl From<crate::approvals::Unable> for Down {
+    fn from(error: crate::approvals::Unable) -> Self {
+        use crate::approvals::Unable;
+        match error {
+            Unable::Store(error) => error.into(),
+            Unable::Key(error) => error.into(),
+            Unable::Record(error) => {
+                tracing::error!(%error, "a decision could not be recorded, so it did not happen");
+                Self::Trail
+            }
+        }
+    }
+}
+
 impl Down {
     fn status(self) -> StatusCode {
         match self {

@@ -1,5 +1,7 @@
 //! The parameters of a request, from its query or its form body: bounded, and none read from between two of one name.
 
+use ambit_model::shown::is_hidden;
+
 /// Most parameters of a request.
 const MOST: usize = 128;
 
@@ -66,9 +68,13 @@ impl Fields {
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 500;
 
-/// A reason in a person's words, on one line.
-pub(super) fn reason(text: &str) -> String {
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+/// A reason in somebody's words, on one line, without characters that nobody sees or that make it look like another one.
+pub(crate) fn reason(text: &str) -> String {
+    let line = text.chars().filter_map(|c| match c {
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => Some(' '),
+        c if is_hidden(c) => None,
+        c => Some(c),
+    });
     line.take(LONGEST_REASON).collect::<String>().trim().to_owned()
 }
 
@@ -85,6 +91,14 @@ mod tests {
         assert_eq!(fields.required("c"), Err(FieldError::Missing("c")));
         assert_eq!(fields.all("r").collect::<Vec<_>>(), ["x", "y"]);
         assert!(matches!(Fields::parse("a=1&".repeat(200).as_bytes()), Err(FieldError::TooMany)));
+    }
+
+    #[test]
+    fn a_reason_is_one_line_that_is_what_it_looks_like() {
+        assert_eq!(reason(" two\nlines\u{2028}\tand more "), "two lines  and more");
+        assert_eq!(reason("an \u{202e}tnega\u{202c} \u{200b}\u{feff}\u{e0041}said\u{2066} so"), "an tnega said so");
+        assert_eq!(reason(&"é".repeat(900)).chars().count(), LONGEST_REASON);
+        assert_eq!(reason("\u{200b}\n"), "");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use ambit_live::recorder::Deed;
 use ambit_model::{
-    ids::{ApprovalId, UserKey},
+    ids::{AccessId, ApprovalId, UserKey},
     secret::Secret,
     source::host,
 };
@@ -18,7 +18,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 use super::{
-    Shared, approvals, break_glass, consent,
+    Shared, access, approvals, break_glass, consent,
     cookie::Cookie,
     csrf::Anonymous,
     failure::Down,
@@ -38,6 +38,9 @@ const ALL: &str = "all";
 /// In place of the id of a request: the page for emergencies.
 const GLASS: &str = "break-glass";
 
+/// In place of the id of a request: every request for access.
+const ACCESS: &str = "access";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
@@ -45,8 +48,10 @@ struct LoginPage<'a> {
     /// The client that waits for the login, if one does.
     client: Option<&'a str>,
     request: Option<&'a str>,
-    /// The request for an approval that the person came for.
+    /// The request for an approval, or whatever else of ours the person came for.
     approval: Option<&'a str>,
+    /// What that is, in words.
+    purpose: &'static str,
     name: &'a str,
     problem: Option<&'a str>,
     csrf: &'a str,
@@ -77,10 +82,30 @@ fn destination(approval: &str) -> String {
     if approval == GLASS {
         return break_glass::PATH.to_owned();
     }
+    if let Some(page) = access_page(approval) {
+        return page;
+    }
     ApprovalId::parse(approval)
         .ok()
         .filter(|id| id.as_str() != ALL)
         .map_or("/approvals".to_owned(), |id| approvals::path(&id))
+}
+
+/// The page of the request for access that a person came for, or of all of them. The id of an approval has no `-`.
+fn access_page(approval: &str) -> Option<String> {
+    let rest = approval.strip_prefix(ACCESS)?;
+    match rest.strip_prefix('-') {
+        Some(id) => Some(AccessId::parse(id).map_or_else(|_| access::PATH.to_owned(), |id| crate::access::path(&id))),
+        None => rest.is_empty().then(|| access::PATH.to_owned()),
+    }
+}
+
+fn purpose(approval: &str) -> &'static str {
+    if access_page(approval).is_some() {
+        "to look at a request for access"
+    } else {
+        "to decide a call that waits for approval, or not to wait for one"
+    }
 }
 
 /// `POST`: the password.
@@ -206,6 +231,7 @@ fn show(server: &Server, visitor: &Visitor, shown: Shown<'_>) -> Result<Response
         client: shown.pending.map(|pending| pending.client_name.as_str()),
         request: shown.request,
         approval: shown.approval,
+        purpose: shown.approval.map_or("", purpose),
         name: shown.name,
         problem: shown.problem,
         csrf: &token,

@@ -7,6 +7,7 @@
 //! Nothing here decides what a token may do. It says which toolsets a person agreed to; grants, policy and blocks are
 //! judged on every call. No token, code or password is logged, recorded, or part of an error.
 
+mod access;
 mod approvals;
 mod authorization;
 mod authorize;
@@ -18,7 +19,7 @@ mod cookie;
 mod csrf;
 mod exchange;
 mod failure;
-mod fields;
+pub(crate) mod fields;
 mod introspect;
 mod limits;
 mod login;

@@ -7,8 +7,8 @@ use axum::{
 };
 
 use super::{
-    Shared, approvals, authorize, break_glass, consent, exchange, introspect, login, logout, metadata, my_clients,
-    page, register, reply, revoke, setup,
+    Shared, access, approvals, authorize, break_glass, consent, exchange, introspect, login, logout, metadata,
+    my_clients, page, register, reply, revoke, setup,
 };
 
 /// Largest body of any request here, in bytes.
@@ -48,9 +48,11 @@ const CLIENT: &str = "/clients/{family}";
 const APPROVALS: &str = "/approvals";
 const APPROVAL: &str = "/approvals/{id}";
 const BREAK_GLASS: &str = "/break-glass";
+const REQUESTS: &str = access::PATH;
+const REQUEST: &str = "/access/{id}";
 
 /// Every route of the authorization server.
-pub const ROUTES: [Route; 25] = [
+pub const ROUTES: [Route; 28] = [
     route("GET", OAUTH_METADATA, "metadata of an issuer (RFC 8414)"),
     route("GET", OPENID_INSERTED, "the same for clients that know OpenID Connect only"),
     route("GET", OPENID_APPENDED, "the same, as OpenID Connect Discovery spells it"),
@@ -76,6 +78,9 @@ pub const ROUTES: [Route; 25] = [
     route("POST", APPROVAL, "a person approves or denies a call"),
     route("GET", BREAK_GLASS, "what a named person may use without waiting for others"),
     route("POST", BREAK_GLASS, "they begin or end that"),
+    route("GET", REQUESTS, "the requests for access a person may decide, and their own"),
+    route("GET", REQUEST, "one of them: to confirm, to look at, or to decide"),
+    route("POST", REQUEST, "a person confirms, withdraws, approves or denies one"),
 ];
 
 pub(super) fn router(server: Shared) -> Router {
@@ -99,6 +104,8 @@ pub(super) fn router(server: Shared) -> Router {
         .route(APPROVALS, get(approvals::list))
         .route(APPROVAL, get(approvals::look).post(approvals::decide))
         .route(BREAK_GLASS, get(break_glass::look).post(break_glass::act))
+        .route(REQUESTS, get(access::list))
+        .route(REQUEST, get(access::look).post(access::act))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(server)
 }

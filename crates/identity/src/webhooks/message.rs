@@ -2,7 +2,7 @@
 //! nothing of a call but its tool is in either.
 
 use ambit_live::notices::{About, Notice, NoticeKind};
-use ambit_model::calendar::instant_text;
+use ambit_model::{access::life_text, calendar::instant_text};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -46,6 +46,7 @@ fn members(notice: &Notice) -> Value {
             "until": instant_text(*until),
             "reason": reason,
         }),
+        About::Access { toolset, life_ms } => json!({ "toolset": toolset, "seconds": life_ms / 1000 }),
     };
     if let (Some(data), Value::Object(about)) = (data.as_object_mut(), about) {
         data.extend(about);
@@ -62,12 +63,16 @@ fn line(notice: &Notice) -> String {
         About::Toolset { toolset, until, reason } => {
             format!("toolset `{}` until {}: {}", escaped(toolset), instant_text(*until), escaped(reason))
         }
+        About::Access { toolset, life_ms } => format!("toolset `{}` for {}", escaped(toolset), life_text(*life_ms)),
     };
     let link = escaped(&notice.link);
     match notice.kind {
         NoticeKind::ApprovalRequested => format!("A call of {what} by {who} waits for a yes: <{link}|look at it>"),
         NoticeKind::ApprovalApproved => format!("A call of {what} by {who} was approved: <{link}|look at it>"),
         NoticeKind::ApprovalDenied => format!("A call of {what} by {who} was denied: <{link}|look at it>"),
+        NoticeKind::AccessRequested => format!("{who} asks for {what}: <{link}|look at it>"),
+        NoticeKind::AccessApproved => format!("{who} was given {what}: <{link}|look at it>"),
+        NoticeKind::AccessDenied => format!("{who} was not given {what}: <{link}|look at it>"),
         NoticeKind::GlassBroken => format!("{who} broke the glass for {what}. <{link}|Look at it>"),
     }
 }

@@ -6,6 +6,7 @@ use ambit_model::Digest;
 
 use crate::{Store, StoreUrl, testing};
 
+mod access_requests;
 mod approvals;
 mod broken_glass;
 mod budgets;
@@ -58,6 +59,7 @@ async fn run_all(fresh: impl Fn() -> StoreUrl) {
         identity::CASES,
         entitlement::CASES,
         approvals::CASES,
+        access_requests::CASES,
         broken_glass::CASES,
         fleet::CASES,
         schema::CASES,

@@ -14,6 +14,8 @@ cases![
 async fn empty(store: &Store) {
     let mut tx = store.begin().await.unwrap();
     for table in [
+        "access_turns",
+        "access_requests",
         "broken_glass",
         "approval_turns",
         "approval_votes",
@@ -109,7 +111,17 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone(place: Place) {
 
 async fn an_older_database_is_brought_up_to_date(place: Place) {
     let mut tx = place.store.begin().await.unwrap();
-    let newer = ["touched", "day_counts", "broken_glass", "rule_sets", "approval_turns", "approval_votes", "approvals"];
+    let newer = [
+        "access_turns",
+        "access_requests",
+        "touched",
+        "day_counts",
+        "broken_glass",
+        "rule_sets",
+        "approval_turns",
+        "approval_votes",
+        "approvals",
+    ];
     for table in newer.into_iter().chain(["grant_records", "trail_keys", "trail_bundles"]) {
         tx.execute_script(format!("drop table {table};")).await.unwrap();
     }

@@ -78,6 +78,10 @@ pub(super) fn read(bytes: &[u8], since: Millis) -> Option<Decision<'_>> {
         return None;
     }
     let (who, target, decided) = (event.who?, event.target?, event.decision?);
+    // No rule and no grant decides over Ambit's own tools.
+    if target.server == ambit_model::names::OWN_SERVER {
+        return None;
+    }
     Some(Decision {
         at: event.at,
         endpoint: event.endpoint,

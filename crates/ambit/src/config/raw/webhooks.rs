@@ -47,4 +47,13 @@ pub enum WebhookEvent {
     /// Somebody uses tools without waiting for others.
     #[serde(rename = "break_glass.begun")]
     GlassBroken,
+    /// A person wants a toolset and waits for whoever answers for it.
+    #[serde(rename = "access.requested")]
+    AccessRequested,
+    /// They said yes.
+    #[serde(rename = "access.approved")]
+    AccessApproved,
+    /// They said no.
+    #[serde(rename = "access.denied")]
+    AccessDenied,
 }

@@ -14,12 +14,14 @@ use crate::config::{place::Place, problem::shown, raw};
 /// The longest a waiver may reach into the future: a year and a day, for leap years.
 const MAX_WAIVER_MS: Millis = 366 * 24 * 3_600_000;
 
+const APPROVES: &str = "whoever approves logs in here";
+
 impl Resolving<'_> {
     pub(super) fn server_approvals(&mut self, place: &Place, raw: &raw::Server) -> ServerApprovals {
         let named = place.key("approvers");
         let each = raw.approvers.iter().enumerate();
         let approvers: BTreeSet<_> =
-            each.filter_map(|(index, text)| self.approver(&named.index(index), text)).collect();
+            each.filter_map(|(index, text)| self.person_or_group(&named.index(index), text, APPROVES)).collect();
         let needed = raw.approvals_needed;
         if !(1..=raw::MAX_NEEDED).contains(&needed) {
             let message = format!("is `{needed}`: write a number from 1 to {}", raw::MAX_NEEDED);
@@ -38,15 +40,12 @@ impl Resolving<'_> {
         ServerApprovals { rule: ApproverRule { approvers, needed }, waivers }
     }
 
-    /// Approvers prove who they are at our own login, so only local accounts can be any.
-    fn approver(&mut self, place: &Place, text: &str) -> Option<Approver> {
+    /// They prove who they are at our own login, so only local accounts can be named; `why` says what they log in for.
+    pub(super) fn person_or_group(&mut self, place: &Place, text: &str, why: &str) -> Option<Approver> {
         let approver = self.leaf(place, Approver::parse(text))?;
         match &approver {
             Approver::User(user) if user.issuer != IssuerName::local() => {
-                let message = format!(
-                    "is {}: whoever approves logs in here, so name a local account of that person",
-                    shown(text)
-                );
+                let message = format!("is {}: {why}, so name a local account of that person", shown(text));
                 self.findings.error(place, message);
             }
             Approver::User(user) => {

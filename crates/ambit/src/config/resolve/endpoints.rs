@@ -16,6 +16,11 @@ use crate::config::{
 /// The slug of `/mcp`.
 const DEFAULT_SLUG: &str = "default";
 
+/// The slug of the endpoint at a path.
+pub(super) fn slug_of(path: &str) -> &str {
+    path.strip_prefix("/mcp/").unwrap_or(DEFAULT_SLUG)
+}
+
 impl Resolving<'_> {
     pub(super) fn endpoints(&mut self, public_url: &str) -> Vec<Endpoint> {
         let place = Place::root().key("endpoints");
@@ -40,10 +45,7 @@ impl Resolving<'_> {
                            publish one server";
             self.findings.error(&place.key("prefix"), message);
         }
-        let slug = match raw.path.strip_prefix("/mcp/") {
-            Some(slug) => self.leaf(&place.key("path"), EndpointSlug::parse(slug)),
-            None => self.leaf(&place.key("path"), EndpointSlug::parse(DEFAULT_SLUG)),
-        };
+        let slug = self.leaf(&place.key("path"), EndpointSlug::parse(slug_of(&raw.path)));
         let issuer = if raw.issuer == EMBEDDED {
             Some(EndpointIssuer::Embedded { issuer: format!("{public_url}/as/{}", slug.as_ref()?) })
         } else {

@@ -25,6 +25,7 @@ use super::{
     quantity, raw, secrets,
 };
 
+mod access;
 mod admin;
 mod approvals;
 mod authorities;
@@ -65,17 +66,19 @@ impl Resolving<'_> {
             Digest::of_parts([digest.0.as_slice(), policies.digest().0.as_slice()])
         };
         let admin = self.admin(&public_url);
+        let (toolsets, roles) = (self.toolsets(), self.roles());
         let deployment = Deployment {
+            access: self.access(&toolsets, &roles),
             endpoints: self.endpoints(&public_url),
             servers: self.servers(&egress),
             issuers: self.issuers(&egress),
             accounts: self.accounts(),
             agents: self.agents(),
-            toolsets: self.toolsets(),
+            toolsets,
             grants: self.grants(),
             ceilings: self.ceilings(),
             clients: self.registered_clients(),
-            roles: self.roles(),
+            roles,
             policies,
             break_glass: self.break_glass(),
             budgets: self.budgets(),

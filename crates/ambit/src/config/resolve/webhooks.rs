@@ -46,5 +46,8 @@ const fn kind(event: Event) -> NoticeKind {
         Event::ApprovalApproved => NoticeKind::ApprovalApproved,
         Event::ApprovalDenied => NoticeKind::ApprovalDenied,
         Event::GlassBroken => NoticeKind::GlassBroken,
+        Event::AccessRequested => NoticeKind::AccessRequested,
+        Event::AccessApproved => NoticeKind::AccessApproved,
+        Event::AccessDenied => NoticeKind::AccessDenied,
     }
 }

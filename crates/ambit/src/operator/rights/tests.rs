@@ -6,7 +6,7 @@ use ambit_model::{
     Digest, Effect,
     constraints::Constraints,
     grant::GrantSubject,
-    ids::{ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
+    ids::{AccessId, ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
     operator::Actor,
     revocation::Scope,
 };
@@ -139,6 +139,15 @@ fn acts() -> Vec<(&'static str, Act)> {
         ),
         ("account link", Act::AccountLink { account: Subject::parse("alice").unwrap() }),
         ("reload", Act::Reload {}),
+        ("requests for access", Act::ListAccess {}),
+        (
+            "word on a request",
+            Act::DecideAccess {
+                id: AccessId::parse("none").unwrap(),
+                says: ambit_model::approval::Says::Yes,
+                reason: None,
+            },
+        ),
         ("end of what is not there", Act::End { id: GrantId::parse("grant:none").unwrap(), reason: "r".into() }),
     ]
 }

@@ -1,5 +1,6 @@
 //! The authorization server through its router, on a real store and a real trail, with a clock that stands still.
 
+mod access;
 mod approvals;
 mod break_glass;
 mod browser;

@@ -14,12 +14,13 @@ fn refusal(method: &str, path: &str) -> u16 {
         ("GET", "/as/{slug}/authorize") => 400,
         ("GET", "/as/{slug}/consent") => 404,
         ("GET", "/logout" | "/clients" | "/approvals" | "/approvals/{id}" | "/break-glass") => 303,
+        ("GET", "/access" | "/access/{id}") => 303,
         ("GET", "/setup/{link}") => 410,
         ("POST", "/as/{slug}/register" | "/as/{slug}/token" | "/as/{slug}/revoke" | "/as/{slug}/introspect") => 400,
         (
             "POST",
             "/as/{slug}/consent" | "/login" | "/logout" | "/setup/{link}" | "/clients/{family}" | "/approvals/{id}"
-            | "/break-glass",
+            | "/break-glass" | "/access/{id}",
         ) => 400,
         (method, path) => panic!("no refusal is known of {method} {path}: add one"),
     }

@@ -54,6 +54,7 @@ fn deployment(servers: Vec<Server>) -> Deployment {
         break_glass: ambit_model::break_glass::BreakGlass::default(),
         budgets: ambit_model::budget::Budgets::default(),
         admin: None,
+        access: ambit_model::access::AccessRules::default(),
         operator_may_mint: false,
         digest: Digest::of(b"tests"),
     }
