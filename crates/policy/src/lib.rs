@@ -42,7 +42,7 @@ pub use index::{EndpointIndex, ToolIndex};
 pub use judge::{Judge, RuleFacts};
 pub use names::Declared;
 pub use organisation::{KeptPolicies, MAX_BYTES, Policies, PolicyFile};
-pub use per_call::{CallFacts, CallVerdict, Login};
+pub use per_call::{CallFacts, CallVerdict, Login, Missing, kept_within};
 pub use problem::RuleProblem;
 pub use rules::{RulesError, check};
 pub use verdict::{Verdict, Visible};

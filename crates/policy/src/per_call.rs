@@ -1,7 +1,7 @@
 //! The per-call half of a decision: the rules that read what is particular to one call, after its arguments were validated.
 //! It only takes away from what the standing half allows, and is never remembered.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 use ambit_model::{
     Outcome,
@@ -13,13 +13,15 @@ use serde_json::Value;
 
 use crate::{
     class::CallerClass,
+    constraint::Allowed,
     context::{NotPut, context, facts_of_call},
     decide,
     index::{EndpointIndex, ToolIndex},
     judge::Judge,
+    reads::TAGS,
     rules::{Ruling, id},
     slice::Unspeakable,
-    slices::PerCall,
+    slices::{PerCall, RuleSet},
     typing::Unjudgeable,
     validity::Horizon,
 };
@@ -48,6 +50,23 @@ pub struct Login<'a> {
     pub at: Millis,
     /// The methods of RFC 8176 (`pwd`, `otp`, `hwk`, …), as the issuer names them.
     pub methods: &'a [String],
+}
+
+/// Something a rule reads of a call that was not kept.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Missing {
+    /// What, in words: `an argument`, `the login`, …
+    pub what: &'static str,
+    /// Which argument, as a JSON pointer.
+    pub argument: Option<String>,
+    /// The first rule that reads it.
+    pub rule: Option<String>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)
+    }
 }
 
 /// The facts of a call that are kept beside its arguments: as rules read them, and in words.
@@ -170,19 +189,44 @@ impl Judge {
         })
     }
 
-    /// What rules about a tool read of a call that was not kept: the first of it, in words.
-    pub fn missing(&self, tool: ToolIndex, kept: Option<&KeptCall>) -> Option<&'static str> {
+    /// What rules about a tool read of a call that was not kept: the first of it.
+    pub fn missing(&self, tool: ToolIndex, kept: Option<&KeptCall>) -> Option<Missing> {
         let rules = self.slices().of(tool)?.per_call()?;
         let read = kept.map_or(&[][..], |kept| kept.read.as_slice());
-        let covers = |end: &String, kept: &String| {
-            end.strip_prefix(kept.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
-        };
-        if rules.read.iter().any(|end| !read.iter().any(|kept| covers(end, kept))) {
-            return Some("an argument");
+        if let Some(end) = rules.read.iter().find(|end| !is_kept_at(end, read)) {
+            let argument = end.trim_end_matches('?').to_owned();
+            let path: Vec<&str> = std::iter::once("arguments").chain(argument.split('/').skip(1)).collect();
+            let rule = self.reader(rules, &path);
+            return Some(Missing { what: "an argument", argument: Some(argument), rule });
         }
         let is_kept = |fact| kept.is_some_and(|kept| kept.facts.contains(fact));
         let lost = KEPT.iter().find(|(name, fact, _)| rules.context.touches(&[name]) && !is_kept(fact));
-        lost.map(|(.., words)| *words)
+        lost.map(|(name, _, what)| Missing { what, argument: None, rule: self.reader(rules, &[name]) })
+    }
+
+    /// The first rule of some that reads a path of the call.
+    fn reader(&self, rules: &PerCall, path: &[&str]) -> Option<String> {
+        let sets = std::iter::once(&rules.rules).chain(&rules.reported);
+        let mut ids: Vec<String> = sets.flat_map(RuleSet::ids).collect();
+        ids.sort_unstable();
+        ids.into_iter().find(|id| self.rules().find(id).is_some_and(|rule| rule.context.touches(path)))
+    }
+
+    /// Which facts of a call the rules about a tool read beside its arguments.
+    pub fn facts_read(&self, tool: ToolIndex) -> BTreeSet<KeptFact> {
+        let rules = self.slices().of(tool).and_then(|slice| slice.per_call());
+        let read = |rules: &PerCall| {
+            let read = KEPT.iter().filter(|(name, ..)| rules.context.touches(&[name]));
+            read.map(|(_, fact, _)| *fact).collect()
+        };
+        rules.map_or_else(BTreeSet::new, read)
+    }
+
+    /// Whether any rule about a tool reads claims.
+    pub fn reads_claims(&self, tool: ToolIndex) -> bool {
+        let Some(slice) = self.slices().of(tool) else { return false };
+        let of_calls = slice.per_call().is_some_and(|rules| rules.principal.touches(&[TAGS]));
+        of_calls || slice.principal().touches(&[TAGS])
     }
 
     /// Whether the rules of a tool read which labels the caller touched. Whoever brings the facts of a call along need not ask
@@ -277,6 +321,24 @@ impl Judge {
         let said = messages.map(|message| message.trim_end_matches('.')).collect::<Vec<_>>().join("; ");
         if said.is_empty() { None } else { Some(format!("{said} (rule {})", quoted(policies))) }
     }
+}
+
+/// Whether what ends at a pointer lies at or below one that was kept.
+fn is_kept_at(end: &str, read: &[String]) -> bool {
+    let covers = |kept: &String| {
+        end.strip_prefix(kept.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+    };
+    read.iter().any(covers)
+}
+
+/// What grants leave of the arguments, held against what was kept of a call.
+pub fn kept_within(allowed: &Allowed, kept: Option<&KeptCall>) -> Option<bool> {
+    let kept = kept?;
+    let is_whole = |name: &&str| is_kept_at(&format!("/{name}"), &kept.read);
+    if !allowed.names().iter().all(is_whole) {
+        return None;
+    }
+    Some(allowed.accepts(kept.arguments.as_ref()?))
 }
 
 fn quoted(policies: &[String]) -> String {

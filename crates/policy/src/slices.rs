@@ -331,6 +331,11 @@ impl RuleSet {
         if rules.is_empty() { Ok(None) } else { Self::new(rules).map(Some) }
     }
 
+    /// The rules, by their ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = String> + '_ {
+        self.policies.policies().map(|policy| policy.id().to_string())
+    }
+
     /// Judges one request over its slice of entities.
     pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Ruling {
         let response = self.authorizer.is_authorized(request, &self.policies, entities);

@@ -320,3 +320,54 @@ async fn what_other_rules_and_grants_would_have_changed_is_said_of_real_calls() 
     }
     app.stop().await.unwrap();
 }
+
+/// What is undecided says what was missing, and what a grant limits is held against an argument that was kept.
+#[tokio::test]
+async fn what_was_not_kept_is_named_and_what_was_is_used() {
+    let (app, _api) = world::start().await;
+    let (alice, bob) = (world::person(&app, "alice", "c"), world::person(&app, "bob", "c"));
+    alice.call("get-thing", json!({"id": "1"})).await.unwrap();
+    bob.call("get-thing", json!({"id": "1"})).await.unwrap();
+    let by_id = r#"@id("ids") forbid (principal, action == Action::"things/get-thing", resource)
+        when { context.arguments.id == "2" };"#;
+    write(&app, "proposed", by_id);
+    let proposed = app.directory().path().join("proposed").display().to_string();
+    let simulate = ["simulate", "--since", "1d", "--policies", &proposed];
+    let found: Value = serde_json::from_str(&world::ambit(&app, &[&simulate[..], &["--json"]].concat()).await).unwrap();
+    let missing = &found["missing"][0];
+    assert_eq!(
+        (&missing["tool"], &missing["argument"], &missing["rule"], &missing["count"]),
+        (&json!("things/get-thing"), &json!("/id"), &json!("ids"), &json!(2)),
+        "{found}"
+    );
+    assert_eq!(found["tools"], json!(["things/get-thing"]));
+    assert_eq!(found["identities"], json!(["local:alice + c", "local:bob + c"]));
+    let words = world::ambit(&app, &simulate).await;
+    assert!(words.contains("an argument (`/id`), which rule `ids` reads (such as record #"), "{words}");
+
+    // A grant that limits the argument, over calls of which it was not kept and one of which it was.
+    let grants = app.directory().path().join("grants.toml");
+    let editors = "[[grants]]\ngroup = \"editors\"\ntoolset = \"things-edit\"\nreason = \"r\"\nexpires = 2099-01-01\n";
+    let readers = editors.replace("editors", "readers").replace("things-edit", "things-read");
+    let held = |id: &str| {
+        let limit = format!("[grants.constraints.\"things/get-thing\".properties]\nid = {{ enum = [\"{id}\"] }}\n");
+        fs::write(&grants, dated(&format!("{readers}{editors}{limit}"), app.live().clock().now())).unwrap();
+    };
+    let simulate = async || -> Value {
+        let line = ["simulate", "--since", "1d", "--json", "--grants", grants.to_str().unwrap()];
+        serde_json::from_str(&world::ambit(&app, &line).await).unwrap()
+    };
+    held("2");
+    let found = simulate().await;
+    assert_eq!(found["undecided"]["an argument that a grant limits"]["count"], 1, "{found}");
+    assert_eq!(found["missing"][0]["argument"], "/id", "{found}");
+    write(&app, "policies", by_id);
+    reload(&app).await.unwrap();
+    alice.call("get-thing", json!({"id": "1"})).await.unwrap();
+    let found = simulate().await;
+    assert_eq!(found["newly_denied"]["count"], 1, "{found}");
+    assert_eq!(found["newly_denied"]["changes"][0]["policies"], json!(["guard.argument-constraints"]), "{found}");
+    held("1");
+    assert_eq!(simulate().await["newly_denied"]["count"], 0);
+    app.stop().await.unwrap();
+}

@@ -1,6 +1,6 @@
 //! What the grants of a caller allow together: united inside a factor, intersected across factors.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ambit_model::Digest;
 
@@ -111,6 +111,11 @@ impl Allowed {
     /// The digest of [`Self::canonical`]. Callers with equal digests are shown equal schemas.
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical().as_bytes())
+    }
+
+    /// The arguments that are constrained.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.alternatives.iter().flat_map(|one| one.slots.keys()).map(AsRef::as_ref).collect()
     }
 
     /// Where the constraints came from, each once, in order.

@@ -129,7 +129,12 @@ fn a_rule_about_an_argument_refuses_the_calls_it_is_about() {
             ..KeptCall::default()
         })
     );
-    assert_eq!((judge.missing(tool, kept.as_ref()), judge.missing(tool, None)), (None, Some("an argument")));
+    assert_eq!(judge.missing(tool, kept.as_ref()), None);
+    let missing = judge.missing(tool, None).unwrap();
+    assert_eq!(
+        (missing.what, missing.argument.as_deref(), missing.rule.as_deref()),
+        ("an argument", Some("/environment"), Some("freeze"))
+    );
 }
 
 #[test]

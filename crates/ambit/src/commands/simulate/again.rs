@@ -14,7 +14,7 @@ use ambit_model::{
     ids::{AgentId, ClientId, EndpointSlug, IssuerName, ServerSlug, ToolId, ToolName, UserKey},
     replay::{KeptCall, KeptCaller},
 };
-use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, Login, ToolIndex, Verdict};
+use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, Login, Missing, ToolIndex, Verdict, kept_within};
 use serde_json::{Map, Value};
 
 use super::record::Decision;
@@ -28,8 +28,16 @@ pub(super) enum Again {
     /// What the present rules and grants say, and what the proposed ones do.
     Decided(Side, Side),
     /// It cannot be said, because this was not kept or is not there any more.
-    Undecided(&'static str),
+    Undecided(Missing),
 }
+
+/// What is missing that no rule reads.
+fn gone(what: &'static str) -> Again {
+    Again::Undecided(Missing { what, argument: None, rule: None })
+}
+
+/// The policy by which grants leave a call out.
+const ARGUMENTS: &str = "guard.argument-constraints";
 
 /// What one judge says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,16 +88,17 @@ impl<'a> Replay<'a> {
 
     pub(super) fn decide(&mut self, decision: &Decision<'_>) -> Again {
         let Some(endpoints) = self.endpoints(&decision.endpoint) else {
-            return Again::Undecided("the endpoint is not there any more");
+            return gone("the endpoint is not there any more");
         };
-        let Some(tools) = self.tools(decision) else { return Again::Undecided("the tool is not there any more") };
-        let Some(classes) = self.classes(decision) else {
-            return Again::Undecided("the caller's groups were not kept");
-        };
+        let Some(tools) = self.tools(decision) else { return gone("the tool is not there any more") };
+        let Some(classes) = self.classes(decision) else { return gone("the caller's groups were not kept") };
         let ([was_class, is_class], [was_at, is_at], [was_tool, is_tool]) = (&classes, endpoints, tools);
         let (present, proposed) = (&self.judges.present.judge, &self.judges.proposed.judge);
         let is_read = present.reads_calls(was_tool) || proposed.reads_calls(is_tool);
-        let sealed = decision.call.as_ref().filter(|_| is_read);
+        let limited = |judge: &Judge, class, at, tool| judge.standing(class, at, tool, decision.at).narrowing.is_some();
+        let sealed = decision.call.as_ref().filter(|_| {
+            is_read || limited(present, was_class, was_at, was_tool) || limited(proposed, is_class, is_at, is_tool)
+        });
         let kept: Option<KeptCall> = sealed.and_then(|text| self.judges.keys.open_for_replay(text));
         let was = self.word(present, was_class, (was_at, was_tool), decision, kept.as_ref());
         let words = was.and_then(|was| {
@@ -102,14 +111,23 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// What grants leave of the arguments is not kept, and need not be where it makes no difference.
+    /// What grants leave of the arguments is kept only where a rule read it, and need not be where it makes no difference.
     fn compare(&mut self, ((present, was), (proposed, is)): (Word, Word)) -> Again {
         let matters = match (was, is) {
-            (None, None) => false,
-            (Some(was), Some(is)) => !self.same_limits(was, is),
-            (Some(_), None) | (None, Some(_)) => true,
+            (None, None) => None,
+            (Some(was), Some(is)) => (!self.same_limits(Arc::clone(&was), Arc::clone(&is))).then_some(is),
+            (Some(limits), None) | (None, Some(limits)) => Some(limits),
         };
-        if matters { Again::Undecided("an argument that a grant limits") } else { Again::Decided(present, proposed) }
+        match matters {
+            None => Again::Decided(present, proposed),
+            Some(limits) => {
+                let names = limits.narrowing.as_ref().map(|narrowing| {
+                    let names = narrowing.allowed.names();
+                    names.iter().map(|name| format!("/{name}")).collect::<Vec<_>>().join(", ")
+                });
+                Again::Undecided(Missing { what: "an argument that a grant limits", argument: names, rule: None })
+            }
+        }
     }
 
     fn same_limits(&mut self, was: Arc<Verdict>, is: Arc<Verdict>) -> bool {
@@ -132,7 +150,7 @@ impl<'a> Replay<'a> {
         (endpoint, tool): (EndpointIndex, ToolIndex),
         decision: &Decision<'_>,
         kept: Option<&KeptCall>,
-    ) -> Result<Word, &'static str> {
+    ) -> Result<Word, Missing> {
         let standing = judge.standing(class, endpoint, tool, decision.at);
         if standing.outcome != Outcome::Allow {
             return Ok((Side { outcome: standing.outcome, policies: standing.policies.clone() }, None));
@@ -151,8 +169,13 @@ impl<'a> Replay<'a> {
             ..CallFacts::new(decision.at, arguments)
         };
         let call = judge.per_call(class, endpoint, tool, &facts);
-        let limited = (call.outcome == Outcome::Allow && standing.narrowing.is_some()).then_some(standing);
-        Ok((Side { outcome: call.outcome, policies: call.policies }, limited))
+        let said = Side { outcome: call.outcome, policies: call.policies };
+        // Arguments are held to the grants before any rule reads them.
+        match standing.narrowing.as_ref().map(|narrowing| kept_within(&narrowing.allowed, kept)) {
+            None | Some(Some(true)) => Ok((said, None)),
+            Some(Some(false)) => Ok((Side { outcome: Outcome::Refused, policies: vec![ARGUMENTS.to_owned()] }, None)),
+            Some(None) => Ok((said.clone(), (said.outcome == Outcome::Allow).then_some(standing))),
+        }
     }
 
     fn endpoints(&mut self, slug: &str) -> Option<[EndpointIndex; 2]> {

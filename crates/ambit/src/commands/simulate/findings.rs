@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use ambit_model::{Outcome, ids::Millis};
+use ambit_policy::Missing;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,6 +28,8 @@ pub(super) struct Findings {
     allowed: BTreeMap<Kind, Group>,
     /// By what was missing.
     undecided: BTreeMap<&'static str, Undecided>,
+    /// The same, by the tool and what exactly of it.
+    missing: BTreeMap<(String, Missing), Undecided>,
     /// The present rules and grants decide differently from how it was decided then.
     already: u64,
     unlisted: u64,
@@ -56,7 +59,7 @@ struct Example {
     at: Millis,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Clone)]
 struct Undecided {
     count: u64,
     first: Millis,
@@ -70,12 +73,15 @@ impl Findings {
         let (present, proposed) = match again {
             Again::Decided(present, proposed) => (present, proposed),
             Again::Undecided(missing) => {
-                let at = decision.at;
-                let known =
-                    self.undecided.entry(missing).or_insert(Undecided { count: 0, first: at, last: at, example: leaf });
-                known.count += 1;
-                known.first = known.first.min(at);
-                known.last = known.last.max(at);
+                let one = Undecided { count: 1, first: decision.at, last: decision.at, example: leaf };
+                let tool = format!("{}/{}", decision.server, decision.tool);
+                self.identities.insert(who(decision));
+                self.tools.insert(tool.clone());
+                put(&mut self.undecided, missing.what, one.clone());
+                let kind = (tool, missing);
+                if self.missing.len() < KINDS || self.missing.contains_key(&kind) {
+                    put(&mut self.missing, kind, one);
+                }
                 return;
             }
         };
@@ -124,16 +130,12 @@ impl Findings {
                 known.examples.truncate(EXAMPLES);
             }
         }
-        for (missing, more) in other.undecided {
-            match self.undecided.entry(missing) {
-                Entry::Vacant(vacant) => drop(vacant.insert(more)),
-                Entry::Occupied(mut known) => {
-                    let known = known.get_mut();
-                    known.count += more.count;
-                    known.first = known.first.min(more.first);
-                    known.last = known.last.max(more.last);
-                    known.example = known.example.min(more.example);
-                }
+        for (what, more) in other.undecided {
+            put(&mut self.undecided, what, more);
+        }
+        for (kind, more) in other.missing {
+            if self.missing.len() < KINDS || self.missing.contains_key(&kind) {
+                put(&mut self.missing, kind, more);
             }
         }
     }
@@ -154,6 +156,10 @@ impl Findings {
             "newly_denied": changes(&self.denied),
             "newly_allowed": changes(&self.allowed),
             "undecided": self.undecided,
+            "missing": self.missing.iter().map(|((tool, missing), undecided)| json!({
+                "tool": tool, "what": missing.what, "argument": missing.argument, "rule": missing.rule,
+                "count": undecided.count, "first": undecided.first, "last": undecided.last, "example": undecided.example,
+            })).collect::<Vec<_>>(),
             "differs_already": self.already,
             "not_listed": self.unlisted,
             "identities": self.identities,
@@ -174,13 +180,20 @@ impl Findings {
         }
         let undecided: u64 = self.undecided.values().map(|undecided| undecided.count).sum();
         lines.push(format!("undecided: {undecided}"));
-        lines.extend(self.undecided.iter().map(|(missing, undecided)| {
+        let mut rows: Vec<_> = self.missing.iter().collect();
+        rows.sort_by_key(|(_, undecided)| std::cmp::Reverse(undecided.count));
+        lines.extend(rows.iter().take(SHOWN).map(|((tool, missing), undecided)| {
             let (first, last) = (instant_text(undecided.first), instant_text(undecided.last));
             format!(
-                "  {}× between {first} and {last}: {missing} (such as record #{})",
-                undecided.count, undecided.example
+                "  {}× {tool} between {first} and {last}: {} (such as record #{})",
+                undecided.count,
+                in_words(missing),
+                undecided.example
             )
         }));
+        if rows.len() > SHOWN {
+            lines.push(format!("  and {} more kinds: see `--json`", rows.len() - SHOWN));
+        }
         if self.already > 0 {
             let so = "are decided differently today already, whatever is proposed: grants, rules or tools have changed";
             lines.push(format!("{} {so}", self.already));
@@ -188,6 +201,27 @@ impl Findings {
         lines.push(format!("affected: {} identities, {} tools", self.identities.len(), self.tools.len()));
         lines.join("\n")
     }
+}
+
+/// Adds what is undecided of one kind.
+fn put<K: Ord>(all: &mut BTreeMap<K, Undecided>, kind: K, more: Undecided) {
+    match all.entry(kind) {
+        Entry::Vacant(vacant) => drop(vacant.insert(more)),
+        Entry::Occupied(mut known) => {
+            let known = known.get_mut();
+            known.count += more.count;
+            known.first = known.first.min(more.first);
+            known.last = known.last.max(more.last);
+            known.example = known.example.min(more.example);
+        }
+    }
+}
+
+/// What is missing, which part of it, and who reads it.
+fn in_words(missing: &Missing) -> String {
+    let part = missing.argument.as_ref().map_or(String::new(), |argument| format!(" (`{argument}`)"));
+    let rule = missing.rule.as_ref().map_or(String::new(), |rule| format!(", which rule `{rule}` reads"));
+    format!("{}{part}{rule}", missing.what)
 }
 
 fn row(kind: &Kind, group: &Group) -> String {

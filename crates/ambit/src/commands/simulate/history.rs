@@ -14,7 +14,7 @@ use std::{
 };
 
 use ambit_model::ids::Millis;
-use ambit_trail::{Disk, Reader, Stored};
+use ambit_trail::{Disk, Reader, Stored, tail};
 
 use super::{
     again::{Again, Judges, Replay},
@@ -43,6 +43,9 @@ pub(super) fn read(
     context: &mut Context<'_>,
 ) -> Result<Findings, Failure> {
     let mut reader = Reader::open_oldest(Arc::new(Disk), &resolved.trail_dir()).map_err(Failure::because)?;
+    // What is written meanwhile is read as well; it is how far the end was when it began.
+    let end = tail(Arc::new(Disk), &resolved.trail_dir(), 1).map_err(Failure::because)?.1.leaf();
+    let total = end.saturating_sub(reader.leaf());
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
     let decided = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -56,7 +59,7 @@ pub(super) fn read(
             .collect();
         // If every thread is gone, nobody takes a batch any more.
         drop(waiting);
-        let fed = feed(&mut reader, &batches, &decided, context);
+        let fed = feed(&mut reader, total, &batches, (&decided, context));
         // With the last batch taken, the threads end.
         drop(batches);
         let mut findings = Findings::default();
@@ -71,9 +74,9 @@ pub(super) fn read(
 /// Reads to the end and says now and then how far it is.
 fn feed(
     reader: &mut Reader,
+    total: u64,
     batches: &SyncSender<Vec<Stored>>,
-    decided: &AtomicU64,
-    context: &mut Context<'_>,
+    (decided, context): (&AtomicU64, &mut Context<'_>),
 ) -> Result<(), Failure> {
     let (started, mut said, mut records) = (Instant::now(), Instant::now(), 0_u64);
     let mut batch = Vec::with_capacity(BATCH);
@@ -89,10 +92,16 @@ fn feed(
         if said.elapsed() >= SILENCE {
             said = Instant::now();
             let (decided, seconds) = (decided.load(Ordering::Relaxed), started.elapsed().as_secs());
-            context.note(&format!("{records} records read, {decided} decisions made again, {seconds} s"))?;
+            context.note(&how_far(records, total, (decided, seconds)))?;
         }
     }
     batches.send(batch).map_err(|_| Failure::because("the threads that decide have ended before their time"))
+}
+
+/// How far it is.
+fn how_far(records: u64, total: u64, (decided, seconds): (u64, u64)) -> String {
+    let part = records.saturating_mul(100).checked_div(total).unwrap_or(100).min(100);
+    format!("{records} of {total} records read ({part} %), {decided} decisions made again, {seconds} s")
 }
 
 fn work(waiting: &Mutex<Receiver<Vec<Stored>>>, since: Millis, judges: Judges<'_>, decided: &AtomicU64) -> Findings {
@@ -111,5 +120,16 @@ fn work(waiting: &Mutex<Receiver<Vec<Stored>>>, since: Millis, judges: Judges<'_
             }
         }
         decided.fetch_add(of_batch, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_is_has_a_whole_and_never_more_than_that() {
+        assert_eq!(how_far(512, 2048, (100, 2)), "512 of 2048 records read (25 %), 100 decisions made again, 2 s");
+        assert!(how_far(3000, 2048, (0, 0)).contains("(100 %)") && how_far(1, 0, (0, 0)).contains("(100 %)"));
     }
 }
