@@ -1,15 +1,8 @@
 //! `ambit explain`: what one caller may do with one tool, and why. Made by the same function as every list and call.
 
-use std::net::IpAddr;
-
 use ambit_live::Snapshot;
-use ambit_model::{
-    Outcome,
-    caller::CallerFacts,
-    endpoint::Endpoint,
-    ids::{Millis, ToolId},
-};
-use ambit_policy::{CallFacts, Explanation, explain_call};
+use ambit_model::{Outcome, caller::CallerFacts, endpoint::Endpoint, ids::ToolId};
+use ambit_policy::{Explanation, explain_call};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -17,7 +10,16 @@ use super::{
     Context, DONE, Ended, Failure,
     view::{self, Eyes},
 };
-use crate::config::quantity;
+
+mod approving;
+mod call;
+mod unknown;
+
+use approving::Approving;
+use call::{Call, Particulars};
+
+/// The decision of a call that the grants leave no argument for.
+const ARGUMENTS: &str = "guard.argument-constraints";
 
 /// The largest arguments that are looked at, in bytes.
 const MAX_ARGUMENTS: usize = 1024 * 1024;
@@ -32,27 +34,20 @@ pub struct Explain {
     #[command(flatten)]
     eyes: Eyes,
     /// The tool, as `SERVER/TOOL`.
-    #[arg(long, value_name = "SERVER/TOOL", value_parser = ToolId::parse, requires = "user")]
+    #[arg(long, value_name = "SERVER/TOOL", value_parser = ToolId::parse)]
     tool: ToolId,
     /// The arguments of the call, as JSON.
     #[arg(long, value_name = "JSON")]
     args: Option<String>,
-    /// As if an approval of exactly this call stood.
-    #[arg(long)]
-    approved: bool,
-    /// The address the call comes from.
-    #[arg(long, value_name = "ADDRESS")]
-    source: Option<IpAddr>,
-    /// The time of the call, such as `2026-12-24T22:00:00Z`; now if absent.
-    #[arg(long, value_name = "TIME")]
-    at: Option<String>,
+    #[command(flatten)]
+    particulars: Particulars,
 }
 
 impl Explain {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Ended {
-        let Some(user) = &self.eyes.user else {
-            return Err(Failure::Usage("name the user: `--as USER`".into()));
-        };
+        if !self.eyes.is_somebody()? {
+            return Err(Failure::Usage("name who calls: `--as USER`, `--agent AGENT`, or both".into()));
+        }
         let arguments = self.args.as_deref().map(read_arguments).transpose()?;
         let resolved = context.resolved()?;
         let only = resolved.deployment.servers.contains_key(&self.tool.server).then_some(&self.tool.server);
@@ -63,41 +58,47 @@ impl Explain {
             context.note(&format!("server `{}` could not be read: {problem}", self.tool.server))?;
         }
         let endpoint = self.eyes.endpoint(&resolved.deployment, Some(&self.tool.server))?;
-        let caller = self.eyes.caller(user, endpoint, &resolved.deployment)?;
+        let caller = self.eyes.caller(endpoint, &resolved.deployment)?;
         let snapshot = view::snapshot(&resolved, servers, context).await?;
-        let call = Call {
-            arguments: arguments.as_ref(),
-            approved: self.approved,
-            source: self.source,
-            at: self.at()?.unwrap_or_else(|| context.clock.now()),
+        let call = self.particulars.call(arguments.as_ref(), context.clock.now())?;
+        let (mut explanation, decided) = explain(&snapshot, &caller, endpoint, &self.tool, &call);
+        let unknown = unknown::of(&snapshot, &self.tool, &self.eyes, &call, decided);
+        let approving = if explanation.outcome == Outcome::NeedsApproval {
+            Some(Approving::of(&resolved, &snapshot, (&caller, &self.tool), call.at).await?)
+        } else {
+            None
         };
-        let explanation = explain(&snapshot, &caller, endpoint, &self.tool, &call);
-        let value = json!({
+        if let Some(approving) = &approving {
+            approving.settle(&mut explanation, &self.tool);
+        }
+        let mut value = json!({
             "outcome": explanation.outcome,
             "policies": explanation.policies,
             "reasons": explanation.reasons,
             "reported": explanation.reported,
             "what_would_change": explanation.what_would_change,
+            "not_known": unknown,
         });
-        context.print(&value, &in_words(&self.tool, endpoint, &explanation))?;
+        if let (Some(approving), Some(members)) = (&approving, value.as_object_mut()) {
+            members.insert("approvers".to_owned(), json!(approving.people));
+            members.insert("approvals_needed".to_owned(), json!(approving.needed));
+        }
+        context.print(&value, &in_words(&self.tool, endpoint, &explanation, &unknown))?;
         Ok(DONE)
-    }
-
-    fn at(&self) -> Result<Option<Millis>, Failure> {
-        let Some(text) = &self.at else { return Ok(None) };
-        let at = quantity::instant(text).ok_or_else(|| {
-            Failure::Usage(format!("`--at {text}` is no time: write a date, or `2026-12-24T22:00:00Z`"))
-        })?;
-        Ok(Some(at))
     }
 }
 
-/// The call that is asked about.
-struct Call<'a> {
-    arguments: Option<&'a Value>,
-    approved: bool,
-    source: Option<IpAddr>,
-    at: Millis,
+/// How far down the decision went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Decided {
+    /// By who calls what: nothing of the call was looked at.
+    Standing,
+    /// By the arguments, before any rule.
+    Arguments,
+    /// Without the arguments.
+    WithoutArguments,
+    /// To the call.
+    Call,
 }
 
 fn read_arguments(text: &str) -> Result<Value, Failure> {
@@ -118,7 +119,7 @@ fn explain(
     endpoint: &Endpoint,
     tool: &ToolId,
     call: &Call<'_>,
-) -> Explanation {
+) -> (Explanation, Decided) {
     let now = call.at;
     let hidden = |reason: String, remedy: &str| Explanation {
         outcome: Outcome::Hidden,
@@ -128,34 +129,45 @@ fn explain(
         what_would_change: vec![remedy.to_owned()],
     };
     if let Some(reason) = view::blocked(caller, endpoint, snapshot, now) {
-        return hidden(reason, "lift it with `ambit unblock`");
+        return (hidden(reason, "lift it with `ambit unblock`"), Decided::Standing);
     }
     if snapshot.revocations.hides_tool(tool, now.saturating_add(1)) {
-        return hidden(format!("`{tool}` or its server is blocked"), "lift it with `ambit unblock`");
+        let reason = format!("`{tool}` or its server is blocked");
+        return (hidden(reason, "lift it with `ambit unblock`"), Decided::Standing);
     }
     let mut explanation = ambit_policy::explain(&snapshot.judge, caller, &endpoint.slug, tool, now);
     let entry = snapshot.catalogue.position(tool).and_then(|position| snapshot.catalogue.entry(position));
-    let Some(entry) = entry.filter(|_| explanation.outcome == Outcome::Allow) else { return explanation };
+    let Some(entry) = entry.filter(|_| explanation.outcome == Outcome::Allow) else {
+        return (explanation, Decided::Standing);
+    };
     let reads_arguments = snapshot.judge.tool_index(tool).is_some_and(|tool| snapshot.judge.reads_arguments(tool));
     let Some(arguments) = call.arguments else {
         if reads_arguments {
             explanation.reasons.push("rules read the arguments of this call: give them with `--args`".to_owned());
-            return explanation;
+            return (explanation, Decided::WithoutArguments);
         }
-        return one_call(snapshot, caller, endpoint, tool, (call, &Value::Object(serde_json::Map::new())));
+        // What the grants say of arguments is told by the standing half.
+        let mut one = one_call(snapshot, caller, (endpoint, tool), call, &Value::Object(serde_json::Map::new()));
+        if one.policies == [ARGUMENTS] {
+            one = explanation;
+        }
+        return (one, Decided::WithoutArguments);
     };
-    let mut complaints = match entry.tool.arguments() {
+    let complaints = match entry.tool.arguments() {
         Ok(schema) => schema.check(arguments).err().unwrap_or_default(),
         Err(error) => vec![error.to_string()],
     };
-    complaints.extend(outside_the_grants(snapshot, caller, (endpoint, tool), arguments, now));
-    if complaints.is_empty() {
-        return one_call(snapshot, caller, endpoint, tool, (call, arguments));
+    let limits = outside_the_grants(snapshot, caller, (endpoint, tool), arguments, now);
+    if complaints.is_empty() && limits.is_none() {
+        return (one_call(snapshot, caller, (endpoint, tool), call, arguments), Decided::Call);
     }
     explanation.outcome = Outcome::Refused;
-    explanation.reasons.extend(complaints.into_iter().map(|complaint| format!("arguments: {complaint}")));
+    // What the tool itself does not take, no policy decides.
+    explanation.policies = limits.iter().map(|_| ARGUMENTS.to_owned()).collect();
+    explanation.reasons =
+        complaints.into_iter().chain(limits).map(|complaint| format!("arguments: {complaint}")).collect();
     explanation.what_would_change.push("correct the arguments".to_owned());
-    explanation
+    (explanation, Decided::Arguments)
 }
 
 /// What the grants do not allow of these arguments.
@@ -177,20 +189,23 @@ fn outside_the_grants(
 fn one_call(
     snapshot: &Snapshot,
     caller: &CallerFacts,
-    endpoint: &Endpoint,
-    tool: &ToolId,
-    (call, arguments): (&Call<'_>, &Value),
+    (endpoint, tool): (&Endpoint, &ToolId),
+    call: &Call<'_>,
+    arguments: &Value,
 ) -> Explanation {
-    let facts = CallFacts { approved: call.approved, source: call.source, ..CallFacts::new(call.at, arguments) };
-    explain_call(&snapshot.judge, caller, &endpoint.slug, tool, &facts)
+    let mut explanation = explain_call(&snapshot.judge, caller, &endpoint.slug, tool, &call.facts(arguments));
+    approving::under_glass(snapshot, (caller, tool), call.at, &mut explanation);
+    explanation
 }
 
-fn in_words(tool: &ToolId, endpoint: &Endpoint, explanation: &Explanation) -> String {
+fn in_words(tool: &ToolId, endpoint: &Endpoint, explanation: &Explanation, unknown: &[unknown::Unknown]) -> String {
     let mut lines = vec![format!("{tool} at {}: {}", endpoint.path, explanation.outcome.as_str())];
+    let unknown: Vec<_> = unknown.iter().map(ToString::to_string).collect();
     for (title, sentences) in [
         ("because", &explanation.reasons),
         ("policies", &explanation.policies),
         ("only recorded", &explanation.reported),
+        ("not known here", &unknown),
         ("what would change it", &explanation.what_would_change),
     ] {
         if !sentences.is_empty() {

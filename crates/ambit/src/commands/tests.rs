@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::{Streams, cli_at};
 
 mod check;
+mod explain;
 mod policy;
 
 const NOW: i64 = 1_795_564_800_000;
@@ -131,6 +132,10 @@ async fn tools_have_exactly_the_members_scripts_read() {
             "method": "GET",
             "path": "/orders/{id}",
             "state": "pending",
+            "labels": [],
+            "environment": "test",
+            "data_class": "internal",
+            "arguments": ["id"],
         })
     );
     assert_eq!(listed[0]["effect"], "destructive");
@@ -251,7 +256,7 @@ async fn explain_says_outcome_policies_and_reasons() {
     let allowed = desk.done("explain --as alice --tool shop/get-order --json").await.json();
     assert_eq!(
         allowed.as_object().unwrap().keys().collect::<Vec<_>>(),
-        ["outcome", "policies", "reasons", "reported", "what_would_change"]
+        ["outcome", "policies", "reasons", "reported", "what_would_change", "not_known"]
     );
     assert_eq!(allowed["outcome"], "allow");
     assert!(allowed["reasons"][0].as_str().unwrap().contains("group staff"), "{allowed}");

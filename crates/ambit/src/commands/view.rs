@@ -18,6 +18,7 @@ use ambit_model::{
 };
 use ambit_store::{Store, StoreUrl};
 use clap::Args;
+use serde_json::Value;
 
 use super::{Context, Failure};
 use crate::{
@@ -32,20 +33,23 @@ pub(crate) struct Eyes {
     /// The user: a local account, or `issuer:subject`.
     #[arg(long = "as", value_name = "USER", value_parser = UserKey::parse)]
     pub(crate) user: Option<UserKey>,
-    /// The agent that acts for the user.
-    #[arg(long, requires = "user")]
+    /// The agent that acts for the user, or by itself if none is named.
+    #[arg(long)]
     agent: Option<AgentId>,
     /// The client software, by its client id.
-    #[arg(long, requires = "user", default_value = ambit_identity::mint::OPERATOR_CLIENT)]
+    #[arg(long, default_value = ambit_identity::mint::OPERATOR_CLIENT)]
     client: ClientId,
     /// The path of the endpoint.
-    #[arg(long, value_name = "PATH", requires = "user")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) endpoint: Option<String>,
     /// Groups of a user that an external issuer vouches for.
     #[arg(long = "group", value_name = "GROUP", requires = "user")]
     groups: Vec<GroupName>,
+    /// A claim of a user that an external issuer vouches for, as `NAME=VALUE`; again for another value.
+    #[arg(long = "claim", value_name = "NAME=VALUE", requires = "user")]
+    claims: Vec<String>,
     /// Only these toolsets in the token; all if absent.
-    #[arg(long = "toolset", value_name = "TOOLSET", requires = "user")]
+    #[arg(long = "toolset", value_name = "TOOLSET")]
     toolsets: Vec<ToolsetSlug>,
 }
 
@@ -124,6 +128,24 @@ pub(crate) async fn snapshot(
 }
 
 impl Eyes {
+    /// Whether somebody is named.
+    ///
+    /// # Errors
+    /// Something of a caller is named, and no caller.
+    pub(crate) fn is_somebody(&self) -> Result<bool, Failure> {
+        let somebody = self.user.is_some() || self.agent.is_some();
+        if !somebody && (self.endpoint.is_some() || !self.toolsets.is_empty()) {
+            return Err(Failure::Usage("name who calls: `--as USER`, `--agent AGENT`, or both".into()));
+        }
+        Ok(somebody)
+    }
+
+    /// What is not named of the caller and could be: groups and claims that another issuer vouches for.
+    pub(crate) fn unsaid(&self) -> (bool, bool) {
+        let foreign = self.user.as_ref().is_some_and(|user| user.issuer != IssuerName::local());
+        (foreign && self.groups.is_empty(), foreign && self.claims.is_empty())
+    }
+
     /// The endpoint that was named; otherwise the first that publishes the server, or the first.
     pub(crate) fn endpoint<'d>(
         &self,
@@ -145,22 +167,23 @@ impl Eyes {
     }
 
     /// The caller as a fresh login at this endpoint would make it.
-    pub(crate) fn caller(
-        &self,
-        user: &UserKey,
-        endpoint: &Endpoint,
-        deployment: &Deployment,
-    ) -> Result<CallerFacts, Failure> {
-        let groups = self.groups_of(user, deployment)?;
-        let user = UserFacts { key: user.clone(), groups, claims: BTreeMap::new() };
-        let principal = match &self.agent {
-            None => Principal::Person { user },
+    pub(crate) fn caller(&self, endpoint: &Endpoint, deployment: &Deployment) -> Result<CallerFacts, Failure> {
+        let user = self.user.as_ref().map(|key| self.user_facts(key, deployment)).transpose()?;
+        let agent = match &self.agent {
+            None => None,
             Some(id) => {
                 let Some(agent) = deployment.agents.get(id) else {
                     return Err(Failure::Usage(format!("agent `{id}` is not declared: add `[agents.{id}]`")));
                 };
-                let owner = agent.owner.clone();
-                Principal::Delegated { user, agent: AgentFacts { id: id.clone(), owner, expires_at: agent.expires_at } }
+                Some(AgentFacts { id: id.clone(), owner: agent.owner.clone(), expires_at: agent.expires_at })
+            }
+        };
+        let principal = match (user, agent) {
+            (Some(user), None) => Principal::Person { user },
+            (None, Some(agent)) => Principal::Agent { agent },
+            (Some(user), Some(agent)) => Principal::Delegated { user, agent },
+            (None, None) => {
+                return Err(Failure::Usage("name who calls: `--as USER`, `--agent AGENT`, or both".into()));
             }
         };
         if let Some(unknown) = self.toolsets.iter().find(|slug| !deployment.toolsets.contains_key(*slug)) {
@@ -173,6 +196,28 @@ impl Eyes {
             declined: BTreeSet::new(),
             operator: None,
         })
+    }
+
+    fn user_facts(&self, key: &UserKey, deployment: &Deployment) -> Result<UserFacts, Failure> {
+        let groups = self.groups_of(key, deployment)?;
+        let read = deployment.issuers.get(&key.issuer).map(|issuer| &issuer.claims);
+        let mut claims: BTreeMap<String, Value> = BTreeMap::new();
+        for claim in &self.claims {
+            let Some((name, value)) = claim.split_once('=') else {
+                return Err(Failure::Usage(format!("`--claim {claim}` is no claim: write `NAME=VALUE`")));
+            };
+            if !read.is_some_and(|read| read.contains(name)) {
+                let issuer = &key.issuer;
+                return Err(Failure::Usage(format!(
+                    "no claim `{name}` of issuer `{issuer}` is read: name it in the `claims` of `[issuers.{issuer}]`"
+                )));
+            }
+            let values = claims.entry(name.to_owned()).or_insert_with(|| Value::Array(Vec::new()));
+            if let Some(values) = values.as_array_mut() {
+                values.push(value.into());
+            }
+        }
+        Ok(UserFacts { key: key.clone(), groups, claims })
     }
 
     fn groups_of(&self, user: &UserKey, deployment: &Deployment) -> Result<BTreeSet<GroupName>, Failure> {

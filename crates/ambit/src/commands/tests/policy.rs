@@ -225,6 +225,8 @@ async fn cases_that_cannot_be_run_say_why() {
 #[tokio::test]
 async fn explain_goes_down_to_the_call() {
     let desk = desk(RULES).await;
+    let config = CONFIG.replace("[servers.shop]\n", "[servers.shop]\napprovers = [\"user bob\"]\n");
+    fs::write(desk.path("ambit.toml"), config).unwrap();
     let explain = async |more: &[&str]| {
         let mut words =
             vec!["explain", "--as", "alice", "--tool", "shop/get-order", "--json", "--at", "2026-12-24T12:00:00Z"];

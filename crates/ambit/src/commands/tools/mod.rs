@@ -1,12 +1,13 @@
 //! `ambit tools`: every tool with effect, reason and state; what a caller is shown; what waits for acceptance.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use ambit_live::catalogue::{Binding, PublishedTool, ServerCatalogue};
 pub(super) use ambit_model::shown::plain as clean;
-use ambit_model::{Effect, ids::ServerSlug, tool::Acceptance};
+use ambit_model::{Effect, ids::ServerSlug, label::Label, server::Server, tool::Acceptance};
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     Context, DONE, Ended, FINDING, Failure,
@@ -19,6 +20,9 @@ mod difference;
 mod pending;
 mod review;
 mod shown;
+
+/// So far references of a schema are followed for the names of its arguments.
+const DEEPEST: usize = 4;
 
 /// List tools with effect and state; accept definitions.
 #[derive(Args, Debug)]
@@ -56,6 +60,12 @@ struct Row {
     method: Option<String>,
     path: Option<String>,
     state: &'static str,
+    /// What rules can read of it and its server beside.
+    labels: Vec<&'static str>,
+    environment: Option<String>,
+    data_class: Option<String>,
+    /// The names of its arguments.
+    arguments: Vec<String>,
 }
 
 impl Tools {
@@ -63,10 +73,8 @@ impl Tools {
         match self.what {
             Some(What::Accept(accept)) => accept.run(context).await,
             None if self.pending => pending::run(self.server.as_ref(), context).await,
-            None => match self.eyes.user.clone() {
-                Some(user) => shown::run(&user, &self.eyes, self.server.as_ref(), context).await,
-                None => list(self.server.as_ref(), context).await,
-            },
+            None if self.eyes.is_somebody()? => shown::run(&self.eyes, self.server.as_ref(), context).await,
+            None => list(self.server.as_ref(), context).await,
         }
     }
 }
@@ -78,7 +86,7 @@ async fn list(only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
     for server in &servers {
         for tool in server.tools.values() {
             let acceptance = resolved.lock.acceptance(tool.id(), tool.pin(), tool.overridden);
-            let mut row = row(tool, acceptance);
+            let mut row = row(tool, acceptance, resolved.deployment.servers.get(&server.slug));
             // With one server named, its slug in every row says nothing.
             row.server = only.is_none().then(|| server.slug.to_string());
             rows.push(row);
@@ -89,7 +97,7 @@ async fn list(only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
     problems(&servers, context)
 }
 
-fn row(tool: &PublishedTool, acceptance: Acceptance) -> Row {
+fn row(tool: &PublishedTool, acceptance: Acceptance, server: Option<&Server>) -> Row {
     let (method, path) = match &tool.binding {
         Binding::Operation(operation) => (Some(operation.method.to_string()), Some(operation.path.clone())),
         Binding::Mcp { .. } => (None, None),
@@ -102,6 +110,31 @@ fn row(tool: &PublishedTool, acceptance: Acceptance) -> Row {
         method,
         path: path.map(|path| clean(&path)),
         state: state(acceptance),
+        labels: server
+            .map_or_else(Vec::new, |server| server.labels_of(tool.id()).into_iter().map(Label::as_str).collect()),
+        environment: server.map(|server| server.governance.environment.clone()),
+        data_class: server.map(|server| server.governance.data_class.clone()),
+        arguments: arguments(tool.input_schema()),
+    }
+}
+
+/// The names of arguments a schema declares, also behind a reference and in the parts it is put together of.
+fn arguments(schema: &Value) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    declared(schema, schema, 0, &mut names);
+    names.into_iter().collect()
+}
+
+fn declared(root: &Value, schema: &Value, depth: usize, names: &mut BTreeSet<String>) {
+    let own = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    names.extend(own.map(|(name, _)| clean(name)));
+    if depth >= DEEPEST {
+        return;
+    }
+    let reference = schema.get("$ref").and_then(Value::as_str).and_then(|text| root.pointer(text.strip_prefix('#')?));
+    let parts = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|of| schema.get(of)?.as_array()).flatten();
+    for part in reference.into_iter().chain(parts) {
+        declared(root, part, depth + 1, names);
     }
 }
 

@@ -1,10 +1,11 @@
 //! `ambit tools --as USER --endpoint PATH`: exactly what that caller's list holds.
 
-use ambit_live::snapshot::position_of;
+use ambit_live::{Snapshot, snapshot::position_of};
 use ambit_model::{
     Effect, Outcome,
-    ids::{ServerSlug, UserKey},
+    ids::{Millis, ServerSlug},
 };
+use ambit_policy::{CallFacts, CallerClass, EndpointIndex, ToolIndex};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,10 +31,10 @@ struct Shown {
     note: Option<String>,
 }
 
-pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
+pub(super) async fn run(eyes: &Eyes, only: Option<&ServerSlug>, context: &mut Context<'_>) -> Ended {
     let resolved = context.resolved()?;
     let endpoint = eyes.endpoint(&resolved.deployment, only)?;
-    let caller = eyes.caller(user, endpoint, &resolved.deployment)?;
+    let caller = eyes.caller(endpoint, &resolved.deployment)?;
     let servers = view::catalogues(&resolved, None, context).await?;
     let snapshot = view::snapshot(&resolved, servers.clone(), context).await?;
     let now = context.clock.now();
@@ -62,7 +63,7 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
                 server: id.server.to_string(),
                 tool: id.tool.to_string(),
                 effect: entry.tool.effect.effect,
-                outcome: judge.standing(&class, at, *index, now).outcome,
+                outcome: outcome(&snapshot, &class, (at, *index), entry.tool.effect.effect, now),
                 narrowed: list.narrowing_of(*index).map(|narrowing| narrowing.shown.schema.clone()),
                 note: list.narrowing_of(*index).and_then(|narrowing| narrowing.shown.note.clone()),
             });
@@ -77,7 +78,35 @@ pub(super) async fn run(user: &UserKey, eyes: &Eyes, only: Option<&ServerSlug>, 
         })
         .collect();
     let heading = table(["SHOWN AS", "EFFECT", "OUTCOME", "TOOL"], &cells);
-    let text = format!("{heading}\nshown to {user} at {}: {}", endpoint.path, counted(rows.len(), "tool"));
+    let who =
+        [caller.user().map(|user| user.key.to_string()), caller.agent().map(|agent| format!("agent {}", agent.id))];
+    let who = who.into_iter().flatten().collect::<Vec<_>>().join(" through ");
+    let text = format!("{heading}\nshown to {who} at {}: {}", endpoint.path, counted(rows.len(), "tool"));
     context.print(&rows, &text)?;
     problems(&servers, context)
+}
+
+/// What a call would come to now, as far as that is known without its arguments and its login.
+fn outcome(
+    snapshot: &Snapshot,
+    class: &CallerClass,
+    (at, index): (EndpointIndex, ToolIndex),
+    effect: Effect,
+    now: Millis,
+) -> Outcome {
+    let judge = &snapshot.judge;
+    let standing = judge.standing(class, at, index, now).outcome;
+    let Some(facts) = judge.tool(index).filter(|_| standing == Outcome::Allow) else { return standing };
+    let waived = facts.approval_waived_until.is_some_and(|until| now < until);
+    let glass = snapshot.broken_glass(class.facts(), (&facts.id, effect), now).is_some();
+    // A rule that reads arguments says nothing without them.
+    let none = Value::Object(serde_json::Map::new());
+    let verdict =
+        (!judge.reads_arguments(index)).then(|| judge.per_call(class, at, index, &CallFacts::new(now, &none)));
+    let by_rule = verdict
+        .is_some_and(|verdict| verdict.outcome == Outcome::NeedsApproval && !verdict.asks_only_for_a_second_person());
+    if by_rule || (effect == Effect::Destructive && !waived && !glass) {
+        return Outcome::NeedsApproval;
+    }
+    standing
 }
