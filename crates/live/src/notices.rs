@@ -76,7 +76,7 @@ pub struct Notice {
     pub about: About,
     /// Whom the call is made for, and by: `user local:alice`, `agent bot for user local:alice`.
     pub requester: String,
-    /// Where people look at it.
+    /// Where people look at it: the address of a page, or of broken glass the command that says what came of looking.
     pub link: String,
 }
 

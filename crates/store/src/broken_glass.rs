@@ -28,6 +28,9 @@ pub struct Review {
     pub says: String,
 }
 
+/// The most of those that somebody has looked at that are listed.
+pub const MOST_REVIEWED: i64 = 200;
+
 impl BrokenGlass {
     fn read(row: &Row) -> Result<Self, StoreError> {
         let review = match row.opt_int("reviewed_at")? {
@@ -54,7 +57,12 @@ const LIST: &str = "
 select reveals.*, broken_glass.reviewed_by, broken_glass.reviewed_at, broken_glass.review
 from reveals join broken_glass on broken_glass.reveal = reveals.id
 where ($1 is null or reveals.user_key = $1)
-order by reveals.created_at desc, reveals.id limit 200";
+  and (broken_glass.reviewed_at is null or reveals.id in (
+    select earlier.id from reveals as earlier join broken_glass as seen on seen.reveal = earlier.id
+    where seen.reviewed_at is not null and ($1 is null or earlier.user_key = $1)
+    order by earlier.created_at desc, earlier.id limit $2))
+order by case when broken_glass.reviewed_at is null then 0 else 1 end, reveals.created_at desc, reveals.id";
+const EVERY: &str = "select reveal from broken_glass";
 /// Once: whoever comes second finds it done.
 const REVIEW: &str = "
 update broken_glass set reviewed_by = $2, reviewed_at = $3, review = $4 where reveal = $1 and reviewed_at is null";
@@ -84,12 +92,22 @@ pub async fn find(source: impl Source, id: &GrantId) -> Result<Option<BrokenGlas
     source.row(FIND, args![id.as_str()]).await?.as_ref().map(BrokenGlass::read).transpose()
 }
 
-/// The latest, newest first, of everybody or of one user.
+/// Those of everybody or of one user, newest first: every one that nobody has looked at, and then the latest
+/// [`MOST_REVIEWED`] that somebody has.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn list(source: impl Source, of: Option<&UserKey>) -> Result<Vec<BrokenGlass>, StoreError> {
-    source.rows(LIST, args![of.map(UserKey::to_string)]).await?.iter().map(BrokenGlass::read).collect()
+    let args = args![of.map(UserKey::to_string), MOST_REVIEWED];
+    source.rows(LIST, args).await?.iter().map(BrokenGlass::read).collect()
+}
+
+/// The reveals that came from a broken glass, whatever became of them.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn every(source: impl Source) -> Result<Vec<GrantId>, StoreError> {
+    source.rows(EVERY, args![]).await?.iter().map(|row| row.id("reveal")).collect()
 }
 
 /// Writes down what somebody says of it. False if there is none of this id, or somebody did before.

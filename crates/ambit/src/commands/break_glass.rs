@@ -11,7 +11,8 @@ use crate::operator::Act;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  ambit break-glass list\n  ambit break-glass review glass:06f3… --reason \"it had to be: ticket 12\"\n\n\
-                  `ambit audit search --act break_glass.begin` and the calls' records say what was done with it."
+                  `ambit audit search --user WHO --from WHEN --json` has what was done with it: the records of its calls name it in \
+                  `break_glass`."
 )]
 pub struct BreakGlass {
     #[command(subcommand)]
@@ -20,7 +21,7 @@ pub struct BreakGlass {
 
 #[derive(Subcommand, Debug)]
 enum What {
-    /// List every broken glass, newest first.
+    /// List broken glass: first what nobody has looked at yet, newest first.
     List,
     /// Say what came of looking at one. Not for whoever broke it.
     Review {

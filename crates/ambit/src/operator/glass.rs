@@ -13,10 +13,14 @@ use super::{
 };
 use crate::config::quantity::instant_text;
 
-/// Every broken glass, newest first.
+/// Every broken glass that nobody has looked at, and the latest that somebody has.
 pub(super) async fn list(context: &OperatorContext) -> Result<Done, ActError> {
     let all = broken_glass::list(&context.store, None).await?;
-    let lines: Vec<_> = all.iter().map(line).collect();
+    let mut lines: Vec<_> = all.iter().map(line).collect();
+    let reviewed = all.iter().filter(|glass| glass.review.is_some()).count();
+    if i64::try_from(reviewed).is_ok_and(|reviewed| reviewed >= broken_glass::MOST_REVIEWED) {
+        lines.push(format!("of those that somebody looked at, the latest {reviewed}; the trail has all"));
+    }
     let sentence = if lines.is_empty() { "nobody broke the glass".to_owned() } else { lines.join("\n") };
     Ok(Done { sentence, result: all.iter().map(members).collect() })
 }

@@ -33,7 +33,16 @@ pub(super) fn id(notice: &Notice) -> String {
 }
 
 fn members(notice: &Notice) -> Value {
-    let mut data = json!({ "id": notice.id, "requester": notice.requester, "link": notice.link });
+    let place = match notice.kind {
+        NoticeKind::GlassBroken => "review",
+        NoticeKind::ApprovalRequested
+        | NoticeKind::ApprovalApproved
+        | NoticeKind::ApprovalDenied
+        | NoticeKind::AccessRequested
+        | NoticeKind::AccessApproved
+        | NoticeKind::AccessDenied => "link",
+    };
+    let mut data = json!({ "id": notice.id, "requester": notice.requester, place: notice.link });
     let about = match &notice.about {
         About::Call { tool, server, effect, environment } => json!({
             "tool": tool,
@@ -73,7 +82,7 @@ fn line(notice: &Notice) -> String {
         NoticeKind::AccessRequested => format!("{who} asks for {what}: <{link}|look at it>"),
         NoticeKind::AccessApproved => format!("{who} was given {what}: <{link}|look at it>"),
         NoticeKind::AccessDenied => format!("{who} was not given {what}: <{link}|look at it>"),
-        NoticeKind::GlassBroken => format!("{who} broke the glass for {what}. <{link}|Look at it>"),
+        NoticeKind::GlassBroken => format!("{who} broke the glass for {what}. Look at it: `{link} --reason …`"),
     }
 }
 

@@ -12,7 +12,11 @@ use crate::{
     reveals,
 };
 
-cases![a_broken_glass_counts_while_its_reveal_lives, a_review_is_written_once];
+cases![
+    a_broken_glass_counts_while_its_reveal_lives,
+    a_review_is_written_once,
+    what_nobody_looked_at_is_listed_first_however_much_came_since,
+];
 
 fn id(text: &str) -> GrantId {
     GrantId::parse(text).unwrap()
@@ -73,4 +77,41 @@ async fn a_review_is_written_once(place: Place) {
     }
     let found = broken_glass::find(&store, &id("r1")).await.unwrap().unwrap();
     assert_eq!(found.review, Some(says("operator:bob")));
+}
+
+async fn what_nobody_looked_at_is_listed_first_however_much_came_since(place: Place) {
+    let store = place.store;
+    let most = usize::try_from(broken_glass::MOST_REVIEWED).unwrap();
+    let mut tx = store.begin().await.unwrap();
+    // The oldest three wait, and more than are listed were looked at since.
+    for number in 0..most + 8 {
+        let reveal = Reveal {
+            id: id(&format!("r{number:04}")),
+            user: UserKey::parse(if number % 2 == 0 { "alice" } else { "bob" }).unwrap(),
+            client: ClientId::parse("c").unwrap(),
+            agent: None,
+            toolset: ToolsetSlug::parse("cleanup").unwrap(),
+            reason: "the pager rang".into(),
+            approved_by: None,
+            starts_at: NOW,
+            expires_at: NOW + 1000,
+        };
+        reveals::insert(&mut tx, &reveal, "user local:alice", NOW + i64::try_from(number).unwrap()).await.unwrap();
+        broken_glass::insert(&mut tx, &reveal.id).await.unwrap();
+        if number >= 3 {
+            let review = Review { by: "operator:carol".into(), at: NOW, says: "fine".into() };
+            assert!(broken_glass::review(&mut tx, &reveal.id, &review).await.unwrap());
+        }
+    }
+    tx.commit().await.unwrap();
+    let listed = broken_glass::list(&store, None).await.unwrap();
+    assert_eq!(listed.len(), most + 3);
+    let ids: Vec<_> = listed.iter().take(4).map(|glass| glass.reveal.reveal.id.to_string()).collect();
+    assert_eq!(ids, ["r0002", "r0001", "r0000", &format!("r{:04}", most + 7)]);
+    assert!(listed[..3].iter().all(|glass| glass.review.is_none()));
+    let bob = UserKey::parse("bob").unwrap();
+    let own = broken_glass::list(&store, Some(&bob)).await.unwrap();
+    assert_eq!(own[0].reveal.reveal.id, id("r0001"), "those of one user in the same order");
+    assert!(own.iter().all(|glass| glass.reveal.reveal.user == bob));
+    assert_eq!(broken_glass::every(&store).await.unwrap().len(), most + 8);
 }

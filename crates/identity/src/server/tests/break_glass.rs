@@ -61,6 +61,7 @@ async fn who_is_named_breaks_the_glass_for_an_hour_and_everybody_hears_it() {
     assert_eq!((&reveal.agent, &reveal.approved_by, &glass.review), (&None, &None, &None));
     let notice = heard.try_recv().unwrap();
     assert_eq!((notice.kind, &notice.id), (NoticeKind::GlassBroken, &reveal.id.to_string()));
+    assert_eq!(notice.link, format!("ambit break-glass review {}", reveal.id));
     assert!(app.trail().contains("break_glass.begin"));
     let page = browser.get(PAGE).await.expect(200);
     assert!(page.body.contains("nobody has looked at it yet"));

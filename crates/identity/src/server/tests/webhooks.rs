@@ -193,6 +193,31 @@ async fn a_chat_reads_a_line_in_which_nobody_elses_text_means_anything() {
     .await;
 }
 
+/// The page where it is broken is not there for whoever should look at it, so no message leads to it.
+#[tokio::test]
+async fn of_broken_glass_people_hear_how_to_look_at_it() {
+    let (chat, pager) = (Receiver::start(vec![200]).await, Receiver::start(vec![200]).await);
+    let hooks = vec![hook(&chat.url, Format::Slack), hook(&pager.url, Format::Generic)];
+    beside(hooks, async |app| {
+        let about = About::Toolset {
+            toolset: "cleanup".into(),
+            until: 1_800_003_600_000,
+            reason: "the <pager> rang".into(),
+        };
+        let link = "ambit break-glass review glass:06f3".into();
+        app.live.notices().tell(Notice { kind: NoticeKind::GlassBroken, about, link, ..notice() });
+        assert_eq!(
+            body(&chat.heard_when(1).await[0])["text"],
+            "user local:alice &lt;@channel&gt; &amp; co broke the glass for toolset `cleanup` until 2027-01-15T09:00:00Z: the \
+             &lt;pager&gt; rang. Look at it: `ambit break-glass review glass:06f3 --reason …`"
+        );
+        let data = body(&pager.heard_when(1).await[0])["data"].clone();
+        assert_eq!(data["review"], "ambit break-glass review glass:06f3");
+        assert_eq!(data.get("link"), None, "no page that would not be found");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_receiver_in_trouble_is_tried_again_and_then_given_up() {
     for (statuses, tries, is_given_up) in
