@@ -1,7 +1,7 @@
 //! Who holds what, until when, and where it was said: grants of the configuration, grants of the store, and reveals, in one
 //! list. What `ambit grants` and the admin API show. It reads and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ambit_live::deployment::Deployment;
 use ambit_model::{
@@ -10,7 +10,7 @@ use ambit_model::{
     ids::{Millis, ToolsetSlug},
 };
 use ambit_store::{
-    Store, StoreError,
+    Store, StoreError, broken_glass,
     grants::{self, GrantFilter, GrantRecord},
     reveals::{self, RevealFilter, RevealRecord},
 };
@@ -119,7 +119,11 @@ pub async fn list(
             subject.as_ref().is_none_or(|subject| subject.is_named_by(reveal))
                 && toolset.as_ref().is_none_or(|toolset| reveal.toolset == *toolset)
         };
-        all.extend(revealed.iter().filter(is_wanted).map(|record| Holding::of_reveal(record, now)));
+        let glass: BTreeSet<_> = broken_glass::every(store).await?.into_iter().collect();
+        let origin = |record: &RevealRecord| {
+            if glass.contains(&record.reveal.id) { GrantOrigin::BreakGlass } else { GrantOrigin::Operator }
+        };
+        all.extend(revealed.iter().filter(is_wanted).map(|record| Holding::of_reveal(record, origin(record), now)));
     }
     all.sort_by(|a, b| (a.expires_at, &a.id).cmp(&(b.expires_at, &b.id)));
     Ok(all)
@@ -148,7 +152,7 @@ impl Holding {
         }
     }
 
-    fn of_reveal(record: &RevealRecord, now: Millis) -> Self {
+    fn of_reveal(record: &RevealRecord, origin: GrantOrigin, now: Millis) -> Self {
         let reveal = &record.reveal;
         Self {
             id: reveal.id.to_string(),
@@ -162,7 +166,7 @@ impl Holding {
             },
             starts: Some(instant_text(reveal.starts_at)),
             expires: instant_text(reveal.expires_at),
-            origin: GrantOrigin::Operator.as_str(),
+            origin: origin.as_str(),
             reason: reveal.reason.clone(),
             constraints: Constraints::default(),
             ticket: None,

@@ -1,6 +1,6 @@
 //! `ambit grant`: who holds which toolset from now on, or sees its destructive tools for a few hours.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ambit_live::deployment::Deployment;
 use ambit_model::{
@@ -14,13 +14,15 @@ use clap::Args;
 use super::{Context, Ended, Failure, operate};
 use crate::{config::quantity, operator::Act};
 
+mod import;
+
 /// Grant a toolset, or reveal its destructive tools for a few hours. `ambit revoke grant ID` ends it early.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  ambit grant --group analysts --toolset video-read --for 90d --reason \"quarterly report\"\n  \
                   ambit grant --claim org_id=acme --toolset acme-read --until 2027-06-30 --ticket CHG-7 --reason \"contract 7\"\n  \
                   ambit grant --reveal --user alice --client https://claude.ai/oauth/client.json --toolset video-cleanup \
-                  --for 2h --reason \"remove test uploads\""
+                  --for 2h --reason \"remove test uploads\"\n  ambit grant --import grants.jsonl"
 )]
 pub struct Grant {
     /// Reveal the toolset's destructive tools to one user in one client, for at most 8 hours.
@@ -45,8 +47,8 @@ pub struct Grant {
     #[arg(long, requires = "claim")]
     issuer: Option<IssuerName>,
     /// The toolset.
-    #[arg(long)]
-    toolset: ToolsetSlug,
+    #[arg(long, required_unless_present = "import")]
+    toolset: Option<ToolsetSlug>,
     /// How long it counts, such as `2h` or `90d`; 90 days if neither this nor `--until` is given, at most 365.
     #[arg(long = "for", value_name = "DURATION", value_parser = life)]
     life: Option<Millis>,
@@ -57,8 +59,8 @@ pub struct Grant {
     #[arg(long, value_name = "DATE", conflicts_with = "reveal", value_parser = instant)]
     from: Option<Millis>,
     /// Why.
-    #[arg(long)]
-    reason: String,
+    #[arg(long, required_unless_present = "import")]
+    reason: Option<String>,
     /// The ticket or change it belongs to, in another system.
     #[arg(long, conflicts_with = "reveal")]
     ticket: Option<String>,
@@ -69,6 +71,16 @@ pub struct Grant {
     /// of `server/tool` or `server/prefix*` alone. Can be given several times.
     #[arg(long, value_name = "[PATTERN=]FILE", conflicts_with = "reveal")]
     args_schema: Vec<String>,
+    /// Make every grant of a file, or none: one JSON object a line, as in `ambit grants --json | jq -c '.[]'`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "reveal", "user", "group", "agent", "client", "claim", "issuer", "toolset", "life", "until", "from", "reason",
+            "ticket", "approved_by", "args_schema",
+        ]
+    )]
+    import: Option<PathBuf>,
 }
 
 impl Grant {
@@ -80,7 +92,13 @@ impl Grant {
     }
 
     fn into_act(self, now: Millis, deployment: &Deployment) -> Result<Act, Failure> {
+        if let Some(file) = &self.import {
+            return import::act(file);
+        }
         let Self { user, agent, client, toolset, life, until, from, reason, approved_by, .. } = self;
+        let (Some(toolset), Some(reason)) = (toolset, reason) else {
+            return Err(Failure::Usage("name a toolset and say why: `--toolset --reason`".into()));
+        };
         if self.reveal {
             let (Some(user), Some(client), Some(life_ms)) = (user, client, life) else {
                 return Err(Failure::Usage(

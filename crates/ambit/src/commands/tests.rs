@@ -9,6 +9,7 @@ use crate::cli::{Streams, cli_at};
 
 mod check;
 mod explain;
+mod import;
 mod policy;
 
 const NOW: i64 = 1_795_564_800_000;

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// The most tools one [`Act::Accept`] names, so that its record stays small.
 pub const MAX_ACCEPTED: usize = 100;
 
+/// The most grants one [`Act::Import`] makes.
+pub const MAX_IMPORTED: usize = 500;
+
 /// One act.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
@@ -36,6 +39,11 @@ pub enum Act {
         /// What it says about arguments.
         #[serde(default, skip_serializing_if = "Constraints::is_none")]
         constraints: Constraints,
+    },
+    /// Makes standing grants that come from another system: all of them, or none.
+    Import {
+        /// At most [`MAX_IMPORTED`].
+        grants: Vec<ImportedGrant>,
     },
     /// Makes a reveal.
     Reveal {
@@ -150,6 +158,7 @@ impl Act {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Grant { .. } => "grant",
+            Self::Import { .. } => "import",
             Self::Reveal { .. } => "reveal",
             Self::End { .. } => "end",
             Self::Revoke { .. } => "revoke",
@@ -173,6 +182,10 @@ impl Act {
     pub fn subject(&self) -> String {
         match self {
             Self::Grant { subject, .. } => subject.to_string(),
+            Self::Import { grants } => match grants.as_slice() {
+                [one] => one.subject.to_string(),
+                several => format!("{} grants", several.len()),
+            },
             Self::Reveal { user, .. } | Self::Token { user, .. } => format!("user {user}"),
             Self::End { id, .. } | Self::ReviewGlass { id, .. } => format!("grant {id}"),
             Self::Revoke { scope, .. } | Self::Block { scope, .. } | Self::Unblock { scope, .. } => scope.0.to_string(),
@@ -187,6 +200,40 @@ impl Act {
             Self::DecideAccess { id, .. } => format!("access {id}"),
             Self::ShowApproval { id } | Self::Decide { id, .. } => format!("approval {id}"),
         }
+    }
+}
+
+/// A grant of another system, and where it stands in its file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportedGrant {
+    /// The line.
+    pub line: u64,
+    /// Who holds it.
+    pub subject: GrantSubject,
+    /// What it entitles to.
+    pub toolset: ToolsetSlug,
+    /// Why.
+    pub reason: String,
+    /// The ticket or change it belongs to.
+    pub ticket: Option<String>,
+    /// Who said yes.
+    pub approved_by: Option<String>,
+    /// When it begins to count; now if absent.
+    pub starts_at: Option<Millis>,
+    /// When it stops counting, at most 365 days after it begins; 90 days after if absent.
+    pub expires_at: Option<Millis>,
+    /// What it says about arguments.
+    #[serde(default, skip_serializing_if = "Constraints::is_none")]
+    pub constraints: Constraints,
+}
+
+impl ImportedGrant {
+    /// The act of making it alone, which takes what making it here takes.
+    pub fn alone(&self) -> Act {
+        let Self { subject, toolset, reason, ticket, approved_by, starts_at, expires_at, constraints, .. } =
+            self.clone();
+        Act::Grant { subject, toolset, reason, ticket, approved_by, starts_at, expires_at, constraints }
     }
 }
 

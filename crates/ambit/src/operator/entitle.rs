@@ -45,44 +45,8 @@ pub(super) struct RevealWish {
 }
 
 pub(super) async fn grant(wish: GrantWish, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {
-    let deployment = context.deployment();
-    known_toolset(&deployment, &wish.toolset)?;
-    match &wish.subject {
-        GrantSubject::User(user) => known_user(&deployment, user)?,
-        GrantSubject::Agent(agent) => known_agent(&deployment, agent)?,
-        GrantSubject::Claim(claim) => known_claim(&deployment, claim)?,
-        // A group is a word of the configuration's mappings, and a client may come tomorrow: either may be nobody yet.
-        GrantSubject::Group(_) | GrantSubject::Client(_) => {}
-    }
-    with_reason(&wish.reason)?;
-    if let Some(ticket) = &wish.ticket {
-        one_line(ticket, 200)
-            .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
-    }
-    let advice = meaningful(&wish.constraints, deployment.toolsets.get(&wish.toolset))?;
+    let (grant, advice) = planned(wish, GrantOrigin::Operator, context)?;
     let now = context.clock.now();
-    let starts_at = wish.starts_at.unwrap_or(now);
-    let expires_at = wish.expires_at.unwrap_or_else(|| starts_at.saturating_add(DEFAULT_GRANT_MS));
-    if expires_at <= starts_at || expires_at <= now {
-        return Err(ActError::Refused(
-            "the grant would end before it begins: give a later `--until`, or `--for`".into(),
-        ));
-    }
-    let grant = Grant {
-        id: fresh_id("grant", context)?,
-        subject: wish.subject,
-        toolset: wish.toolset,
-        reason: wish.reason,
-        ticket: wish.ticket,
-        approved_by: wish.approved_by,
-        starts_at,
-        expires_at,
-        origin: GrantOrigin::Operator,
-        constraints: wish.constraints,
-    };
-    let grant = grant.checked().map_err(|error| {
-        ActError::Refused(format!("{error}: give an earlier `--until`, or a shorter `--for`, and renew it in time"))
-    })?;
     let mut tx = context.store.begin().await?;
     grants::insert(&mut tx, &grant, &by.to_string(), now).await?;
     let subject = grant.subject.to_string();
@@ -117,6 +81,53 @@ pub(super) async fn grant(wish: GrantWish, by: &Actor, context: &OperatorContext
             "revision": revision,
         }),
     })
+}
+
+/// The grant of a wish, if everything it names is there and it lives as long as grants may; and what its author should know.
+pub(super) fn planned(
+    wish: GrantWish,
+    origin: GrantOrigin,
+    context: &OperatorContext,
+) -> Result<(Grant, String), ActError> {
+    let deployment = context.deployment();
+    known_toolset(&deployment, &wish.toolset)?;
+    match &wish.subject {
+        GrantSubject::User(user) => known_user(&deployment, user)?,
+        GrantSubject::Agent(agent) => known_agent(&deployment, agent)?,
+        GrantSubject::Claim(claim) => known_claim(&deployment, claim)?,
+        // A group is a word of the configuration's mappings, and a client may come tomorrow: either may be nobody yet.
+        GrantSubject::Group(_) | GrantSubject::Client(_) => {}
+    }
+    with_reason(&wish.reason)?;
+    if let Some(ticket) = &wish.ticket {
+        one_line(ticket, 200)
+            .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
+    }
+    let advice = meaningful(&wish.constraints, deployment.toolsets.get(&wish.toolset))?;
+    let now = context.clock.now();
+    let starts_at = wish.starts_at.unwrap_or(now);
+    let expires_at = wish.expires_at.unwrap_or_else(|| starts_at.saturating_add(DEFAULT_GRANT_MS));
+    if expires_at <= starts_at || expires_at <= now {
+        return Err(ActError::Refused(
+            "the grant would end before it begins: give a later `--until`, or `--for`".into(),
+        ));
+    }
+    let grant = Grant {
+        id: fresh_id("grant", context)?,
+        subject: wish.subject,
+        toolset: wish.toolset,
+        reason: wish.reason,
+        ticket: wish.ticket,
+        approved_by: wish.approved_by,
+        starts_at,
+        expires_at,
+        origin,
+        constraints: wish.constraints,
+    };
+    let grant = grant.checked().map_err(|error| {
+        ActError::Refused(format!("{error}: give an earlier `--until`, or a shorter `--for`, and renew it in time"))
+    })?;
+    Ok((grant, advice))
 }
 
 pub(super) async fn reveal(wish: RevealWish, by: &Actor, context: &OperatorContext) -> Result<Done, ActError> {

@@ -11,6 +11,7 @@ pub mod client;
 pub mod context;
 mod entitle;
 mod glass;
+pub(crate) mod import;
 mod mark;
 pub mod os_user;
 pub mod perform;

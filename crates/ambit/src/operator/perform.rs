@@ -15,7 +15,7 @@ use super::{
     act::{AcceptedTool, Act, Done, MAX_ACCEPTED},
     approve,
     context::OperatorContext,
-    entitle, glass, mark, rights,
+    entitle, glass, import, mark, rights,
 };
 use crate::config::quantity::instant_text;
 
@@ -97,6 +97,7 @@ pub async fn perform(act: Act, by: &Actor, context: &OperatorContext) -> Result<
             };
             entitle::grant(wish, by, context).await
         }
+        Act::Import { grants } => import::import(&grants, by, context).await,
         Act::Reveal { user, client, agent, toolset, reason, approved_by, life_ms } => {
             let wish = entitle::RevealWish { user, client, agent, toolset, reason, approved_by, life_ms };
             entitle::reveal(wish, by, context).await

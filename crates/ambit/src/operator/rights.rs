@@ -21,6 +21,7 @@ use ambit_store::{grants, reveals};
 use super::{
     act::{Act, ScopeText},
     context::OperatorContext,
+    import,
     perform::ActError,
 };
 
@@ -43,6 +44,19 @@ enum Needs {
 /// # Errors
 /// [`ActError::NotYours`], or the store's if it had to be asked whose a grant is.
 pub(super) async fn check(act: &Act, by: &Actor, context: &OperatorContext) -> Result<(), ActError> {
+    let Act::Import { grants } = act else { return check_one(act, by, context).await };
+    let mut problems = Vec::new();
+    for grant in grants {
+        match check_one(&grant.alone(), by, context).await {
+            Ok(()) => {}
+            Err(ActError::NotYours(why)) => problems.push(format!("line {}: {why}", grant.line)),
+            Err(error) => return Err(error),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(not_yours(import::nothing(&problems))) }
+}
+
+async fn check_one(act: &Act, by: &Actor, context: &OperatorContext) -> Result<(), ActError> {
     let deployment = context.deployment();
     let rights = deployment.roles.rights_of(by);
     match needs(act, &deployment, context).await? {
@@ -107,7 +121,8 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
             | Scope::ForeignToken(..) => Needs::Admin,
         },
         Act::Accept { tools } => Needs::OwnerOf(tools.iter().map(|accepted| accepted.tool.server.clone()).collect()),
-        Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} => Needs::Admin,
+        // Grants of an import are asked about one by one.
+        Act::Token { .. } | Act::AccountLink { .. } | Act::Reload {} | Act::Import { .. } => Needs::Admin,
         Act::ListApprovals {} | Act::ShowApproval { .. } | Act::Decide { .. } => Needs::Approver,
         Act::ListAccess {} | Act::DecideAccess { .. } => Needs::Answerable,
         Act::ListGlass {} | Act::ReviewGlass { .. } => Needs::Reviewer,
@@ -129,7 +144,8 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         // Whoever is blocked is not who ends it, whatever else they may.
         Act::Unblock { scope: ScopeText(Scope::User(user)), .. } => (GrantSubject::User(user.clone()), &None),
         Act::Unblock { scope: ScopeText(Scope::Agent(agent)), .. } => (GrantSubject::Agent(agent.clone()), &None),
-        Act::End { .. }
+        Act::Import { .. }
+        | Act::End { .. }
         | Act::Revoke { .. }
         | Act::Block { .. }
         | Act::Unblock { .. }

@@ -198,6 +198,9 @@ async fn broken_glass_counts_while_configuration_names_who_broke_it_and_somebody
     let calls: Vec<_> = app.events().unwrap().into_iter().filter(|event| event["event"] == "intent").collect();
     assert_eq!(calls.last().unwrap()["break_glass"], "glass:1");
 
+    let held: Value = serde_json::from_str(&ambit(&app, &["grants", "--json", "--user", "alice"]).await).unwrap();
+    let origins = held.as_array().unwrap().iter().filter(|line| line["kind"] == "reveal").map(|line| &line["origin"]);
+    assert_eq!(origins.collect::<Vec<_>>(), ["break_glass", "operator"]);
     let list = ambit(&app, &["break-glass", "list"]).await;
     assert!(list.contains("glass:1") && list.contains("nobody has looked at it yet"), "{list}");
     ambit(&app, &["break-glass", "review", "glass:1", "--reason", "ticket 12"]).await;

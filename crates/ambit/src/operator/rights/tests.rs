@@ -1,19 +1,20 @@
 //! Every act of every role: whose it is, whose it is not, and what nobody does for themselves.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use ambit_model::{
     Digest, Effect,
+    approval::Says,
     constraints::Constraints,
-    grant::GrantSubject,
-    ids::{AccessId, ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
+    grant::{GrantOrigin, GrantSubject},
+    ids::{AccessId, ApprovalId, ClientId, GrantId, Subject, ToolId, ToolsetSlug, UserKey},
     operator::Actor,
     revocation::Scope,
 };
 use ambit_store::grants;
 
 use crate::operator::{
-    act::{AcceptedTool, Act, ScopeText},
+    act::{AcceptedTool, Act, ImportedGrant, ScopeText},
     perform::{ActError, perform},
     tests::{Fixture, NOW, fixture, operator, recorded},
 };
@@ -87,6 +88,21 @@ fn grant_to(kind: &str, name: &str, toolset: &str) -> Act {
     }
 }
 
+fn import(toolsets: &[&str]) -> Act {
+    let grants = (1..).zip(toolsets).map(|(line, toolset)| ImportedGrant {
+        line,
+        subject: GrantSubject::parse("group", "staff").unwrap().unwrap(),
+        toolset: ToolsetSlug::parse(toolset).unwrap(),
+        reason: "r".into(),
+        ticket: None,
+        approved_by: None,
+        starts_at: None,
+        expires_at: None,
+        constraints: Constraints::default(),
+    });
+    Act::Import { grants: grants.collect() }
+}
+
 fn reveal_to(user: &str, toolset: &str) -> Act {
     Act::Reveal {
         user: UserKey::parse(user).unwrap(),
@@ -101,6 +117,14 @@ fn reveal_to(user: &str, toolset: &str) -> Act {
 
 fn block(kind: &str, id: &str) -> Act {
     Act::Block { scope: ScopeText(Scope::parse(kind, id).unwrap()), reason: "r".into() }
+}
+
+fn revoke(kind: &str, id: &str) -> Act {
+    Act::Revoke { scope: ScopeText(Scope::parse(kind, id).unwrap()), reason: "r".into() }
+}
+
+fn unblock(kind: &str, id: &str) -> Act {
+    Act::Unblock { scope: ScopeText(Scope::parse(kind, id).unwrap()), reason: "r".into() }
 }
 
 fn accept(tools: &[&str]) -> Act {
@@ -120,11 +144,18 @@ fn acts() -> Vec<(&'static str, Act)> {
         ("grant of crm", grant_to("group", "staff", "crm-read")),
         ("grant of both", grant_to("group", "staff", "both")),
         ("grant to a client", grant_to("client", "app", "mux-read")),
+        ("import of mux", import(&["mux-read"])),
+        ("import of both", import(&["mux-read", "crm-read"])),
         ("reveal of mux", reveal_to("okta:x", "mux-read")),
         ("block of mux", block("server", "mux")),
         ("block of a tool of crm", block("tool", "crm/get")),
         ("block of a user", block("user", "alice")),
         ("block of everything", block("deployment", "")),
+        ("revoke of mux", revoke("server", "mux")),
+        ("revoke of a user", revoke("user", "alice")),
+        ("unblock of a tool of mux", unblock("tool", "mux/get")),
+        ("unblock of crm", unblock("server", "crm")),
+        ("unblock of a client", unblock("client", "app")),
         ("accept of mux", accept(&["mux/a", "mux/b"])),
         ("accept of both", accept(&["mux/a", "crm/b"])),
         (
@@ -144,12 +175,47 @@ fn acts() -> Vec<(&'static str, Act)> {
             "word on a request",
             Act::DecideAccess {
                 id: AccessId::parse("none").unwrap(),
-                says: ambit_model::approval::Says::Yes,
+                says: Says::Yes,
                 reason: None,
             },
         ),
         ("end of what is not there", Act::End { id: GrantId::parse("grant:none").unwrap(), reason: "r".into() }),
+        ("list of approvals", Act::ListApprovals {}),
+        ("look at an approval", Act::ShowApproval { id: ApprovalId::parse("a1").unwrap() }),
+        ("yes to an approval", decide(Says::Yes)),
+        ("no to an approval", decide(Says::No)),
+        ("list of broken glass", Act::ListGlass {}),
+        ("review of broken glass", Act::ReviewGlass { id: GrantId::parse("glass:none").unwrap(), says: "r".into() }),
     ]
+}
+
+fn decide(says: Says) -> Act {
+    Act::Decide { id: ApprovalId::parse("a1").unwrap(), says, reason: None }
+}
+
+/// The table has every kind of act: whoever adds one here is asked to add its row.
+#[test]
+fn every_kind_of_act_is_in_the_table() {
+    let there: BTreeSet<_> = acts().iter().map(|(_, act)| act.word()).collect();
+    let every = [
+        "grant",
+        "reveal",
+        "end",
+        "revoke",
+        "block",
+        "unblock",
+        "token",
+        "account_link",
+        "accept",
+        "reload",
+        "approvals",
+        "approval",
+        "decide",
+        "glass",
+        "review_glass",
+        "import",
+    ];
+    assert_eq!(there, every.into());
 }
 
 #[tokio::test]
@@ -262,6 +328,28 @@ async fn an_owner_ends_only_what_reaches_own_servers() {
         let ended = perform(end, &operator("jana"), &context).await;
         assert_eq!(ended.is_ok(), theirs, "{toolset}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn of_an_import_each_grant_has_to_be_theirs_and_for_somebody_else() {
+    let Fixture { directory, context, store, .. } = fixture(CONFIG).await;
+    let mut act = import(&["mux-read", "crm-read", "mux-read", "both"]);
+    if let Act::Import { grants } = &mut act {
+        grants[2].subject = GrantSubject::parse("agent", "janas-bot").unwrap().unwrap();
+    }
+    let refused = perform(act.clone(), &operator("jana"), &context).await.unwrap_err();
+    assert!(matches!(refused, ActError::NotYours(_)), "{refused:?}");
+    insta::assert_snapshot!(refused.to_string());
+    assert!(grants::load_live(&store, NOW).await.unwrap().is_empty(), "all or nothing");
+    assert_eq!(recorded(directory.path()), ["operator:jana operator.refused 4 grants"]);
+    // An admin may, each is recorded, and each says where it came from.
+    perform(act, &operator("adam"), &context).await.unwrap();
+    let made = grants::load_live(&store, NOW).await.unwrap();
+    assert_eq!(made.len(), 4);
+    assert!(made.iter().all(|grant| grant.origin == GrantOrigin::Import));
+    let acts = recorded(directory.path());
+    assert_eq!(acts.iter().filter(|act| act.starts_with("operator:adam grant.create ")).count(), 4, "{acts:?}");
+    assert_eq!(acts.last().unwrap(), "operator:adam grant.import 4 grants");
 }
 
 #[tokio::test]
