@@ -164,8 +164,9 @@ fn explain(
     explanation.outcome = Outcome::Refused;
     // What the tool itself does not take, no policy decides.
     explanation.policies = limits.iter().map(|_| ARGUMENTS.to_owned()).collect();
-    explanation.reasons =
-        complaints.into_iter().chain(limits).map(|complaint| format!("arguments: {complaint}")).collect();
+    // Beside what let the caller in, which says whose grants limit the arguments.
+    let complaints = complaints.into_iter().chain(limits);
+    explanation.reasons.extend(complaints.map(|complaint| format!("arguments: {complaint}")));
     explanation.what_would_change.push("correct the arguments".to_owned());
     (explanation, Decided::Arguments)
 }

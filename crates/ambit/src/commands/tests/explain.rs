@@ -118,9 +118,7 @@ async fn wrong_arguments_are_refused_by_what_refuses_them() {
         let told = desk.run_words(&words).await.json();
         assert_eq!((&told["outcome"], &told["policies"]), (&json!("refused"), &policies), "{told}");
         let reasons = told["reasons"].as_array().unwrap();
-        assert!(
-            !reasons.is_empty() && reasons.iter().all(|reason| reason.as_str().unwrap().starts_with("arguments: "))
-        );
+        assert!(reasons.iter().any(|reason| reason.as_str().unwrap().starts_with("arguments: ")), "{told}");
     }
     assert_eq!(explained(&desk, "--as alice --tool shop/get-order").await["outcome"], json!("allow"));
 }

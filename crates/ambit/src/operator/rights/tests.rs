@@ -173,11 +173,7 @@ fn acts() -> Vec<(&'static str, Act)> {
         ("requests for access", Act::ListAccess {}),
         (
             "word on a request",
-            Act::DecideAccess {
-                id: AccessId::parse("none").unwrap(),
-                says: Says::Yes,
-                reason: None,
-            },
+            Act::DecideAccess { id: AccessId::parse("none").unwrap(), says: Says::Yes, reason: None },
         ),
         ("end of what is not there", Act::End { id: GrantId::parse("grant:none").unwrap(), reason: "r".into() }),
         ("list of approvals", Act::ListApprovals {}),
@@ -214,6 +210,8 @@ fn every_kind_of_act_is_in_the_table() {
         "glass",
         "review_glass",
         "import",
+        "access",
+        "decide_access",
     ];
     assert_eq!(there, every.into());
 }
