@@ -22,10 +22,23 @@ const UNTIL_A_PLACE_MS: u64 = 1_000;
 
 #[derive(Default, Debug)]
 pub(super) struct Spent {
-    /// When everything taken so far will have been refilled, in nanoseconds.
-    full_at: AtomicI64,
+    /// Each at its own place; the last is shared by those that found none.
+    rates: [Poured; RATES + 1],
     under_way: AtomicU32,
     day: Counted,
+}
+
+/// So many rates are counted apart for one use. Where more are configured for one person, the further ones use each other up.
+const RATES: usize = 8;
+
+/// What was taken at one rate. A person may be held to several: one of their own, and one through a client or an agent that
+/// has another. Each refills by itself, or the looser would refill the stricter.
+#[derive(Default, Debug)]
+struct Poured {
+    /// Stands for the rate; zero for none yet.
+    of: AtomicU64,
+    /// When everything taken so far will have been refilled, in nanoseconds.
+    full_at: AtomicI64,
 }
 
 /// A count of one day.
@@ -58,7 +71,8 @@ impl Over {
 #[derive(Debug)]
 pub(crate) struct Taken {
     spent: Arc<Spent>,
-    interval_ns: Option<i64>,
+    /// At which of the rates, and what one takes of it.
+    poured: Option<(usize, i64)>,
     place: bool,
     day: Option<u32>,
     kept: bool,
@@ -67,7 +81,7 @@ pub(crate) struct Taken {
 impl Taken {
     /// Takes one use, or nothing at all.
     pub(super) fn from(spent: &Arc<Spent>, limits: Limits, now: Millis) -> Result<Self, Over> {
-        let mut taken = Self { spent: Arc::clone(spent), interval_ns: None, place: false, day: None, kept: false };
+        let mut taken = Self { spent: Arc::clone(spent), poured: None, place: false, day: None, kept: false };
         if let Some(most) = limits.at_once {
             // Over the limit, the drop below gives it back.
             taken.place = true;
@@ -83,8 +97,7 @@ impl Taken {
             taken.day = Some(day);
         }
         if let Some(rate) = limits.rate {
-            spent.pour(rate, now)?;
-            taken.interval_ns = Some(rate.interval_ns());
+            taken.poured = Some((spent.pour(rate, now)?, rate.interval_ns()));
         }
         Ok(taken)
     }
@@ -103,8 +116,10 @@ impl Drop for Taken {
         if self.kept {
             return;
         }
-        if let Some(interval) = self.interval_ns {
-            self.spent.full_at.fetch_sub(interval, Ordering::AcqRel);
+        if let Some((at, interval)) = self.poured
+            && let Some(poured) = self.spent.rates.get(at)
+        {
+            poured.full_at.fetch_sub(interval, Ordering::AcqRel);
         }
         if let Some(day) = self.day {
             self.spent.day.give_back(day);
@@ -113,11 +128,15 @@ impl Drop for Taken {
 }
 
 impl Spent {
-    fn pour(&self, rate: Rate, now: Millis) -> Result<(), Over> {
+    /// Takes one at a rate, and says where that is counted.
+    fn pour(&self, rate: Rate, now: Millis) -> Result<usize, Over> {
         let (now, interval) = (now.saturating_mul(NANOS_PER_MS), rate.interval_ns());
         let burst = interval.saturating_mul(i64::from(rate.burst.get()));
-        // More than a burst ahead is a clock that stepped back, or a rate that was lowered.
-        self.full_at.fetch_min(now.saturating_add(burst), Ordering::AcqRel);
+        let (at, poured) = self.counted_at(rate, now);
+        if at < RATES {
+            // More than a burst ahead is a clock that stepped back. Of several rates it may be the longer one's.
+            poured.full_at.fetch_min(now.saturating_add(burst), Ordering::AcqRel);
+        }
         let next = |full_at: i64| {
             let full_at = full_at.max(now);
             let then = full_at.saturating_add(interval);
@@ -125,13 +144,29 @@ impl Spent {
             (then, early)
         };
         let fits = |full_at: i64| Some(next(full_at)).filter(|(_, early)| *early <= 0).map(|(then, _)| then);
-        match self.full_at.try_update(Ordering::AcqRel, Ordering::Acquire, fits) {
-            Ok(_) => Ok(()),
+        match poured.full_at.try_update(Ordering::AcqRel, Ordering::Acquire, fits) {
+            Ok(_) => Ok(at),
             Err(full_at) => {
                 let early = u64::try_from(next(full_at).1).unwrap_or(0);
                 Err(Over::Rate { rate, wait_ms: early.div_ceil(NANOS_PER_MS.unsigned_abs()).max(1) })
             }
         }
+    }
+
+    /// Where a rate is counted: its own place, else one that is empty or refilled, else the shared one.
+    fn counted_at(&self, rate: Rate, now: i64) -> (usize, &Poured) {
+        let of = mark(rate);
+        let known = |poured: &Poured| poured.of.load(Ordering::Acquire) == of;
+        let [own @ .., shared] = &self.rates;
+        let places = || own.iter().enumerate();
+        if let Some(place) = places().find(|(_, poured)| known(poured)) {
+            return place;
+        }
+        let Some((at, free)) = places().find(|(_, poured)| poured.full_at.load(Ordering::Acquire) <= now) else {
+            return (RATES, shared);
+        };
+        free.of.store(of, Ordering::Release);
+        (at, free)
     }
 
     pub(super) fn day(&self) -> &Counted {
@@ -177,6 +212,12 @@ impl Counted {
         self.now.fetch_max(packed, Ordering::AcqRel);
         self.saved.store(packed, Ordering::Release);
     }
+}
+
+/// Stands for a rate; never zero.
+fn mark(rate: Rate) -> u64 {
+    let interval = rate.interval_ns().unsigned_abs();
+    interval.rotate_left(32) ^ u64::from(rate.burst.get()) | 1 << 63
 }
 
 fn unpacked(packed: u64) -> (u32, u32) {
@@ -228,6 +269,25 @@ mod tests {
         assert!(used(&spent, limits, T0 + 100).is_err());
         let after_a_rest = (0..10).filter(|_| used(&spent, limits, T0 + 60_000).is_ok()).count();
         assert_eq!(after_a_rest, 3);
+    }
+
+    #[test]
+    fn a_looser_rate_refills_no_stricter_one_and_is_not_used_up_by_it() {
+        let (spent, strict, loose) = (Arc::default(), rate("10/h", 5), rate("600/m", 400));
+        let strict_ones = (0..50).filter(|_| used(&spent, strict, T0).is_ok()).count();
+        assert_eq!(strict_ones, 5);
+        let both = (0..300).map(|_| (used(&spent, loose, T0).is_ok(), used(&spent, strict, T0).is_ok()));
+        assert!(both.into_iter().all(|both| both == (true, false)));
+        assert!(used(&spent, strict, T0 + 360_000).is_ok() && used(&spent, strict, T0 + 360_000).is_err());
+    }
+
+    #[test]
+    fn more_rates_than_places_are_all_held() {
+        let spent = Arc::default();
+        let rates: Vec<_> = (1..30).map(|burst| rate("1/h", burst)).collect();
+        let let_through = (0..100).flat_map(|_| &rates).filter(|rate| used(&spent, **rate, T0).is_ok()).count();
+        let allowed: usize = (1..30).sum();
+        assert!(let_through <= allowed, "{let_through} of {allowed}");
     }
 
     #[test]
