@@ -52,6 +52,7 @@ pub const LOGIN_WITHIN_MS: Millis = 5 * 60_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminPerson {
     user: UserKey,
+    login_at: Millis,
 }
 
 impl AdminPerson {
@@ -81,12 +82,21 @@ impl AdminPerson {
         if !has_role(&snapshot.deployment.roles, &token.user) {
             return Err(Refusal::NoRole(token.user));
         }
-        Ok(Self { user: token.user })
+        Ok(Self { user: token.user, login_at: token.auth_time })
     }
 
     /// Who.
     pub fn user(&self) -> &UserKey {
         &self.user
+    }
+
+    /// Holds them to a password as recent as a page asks of whoever decides somebody else's call.
+    ///
+    /// # Errors
+    /// [`Refusal::Stale`].
+    pub fn fresh(&self, now: Millis) -> Result<(), Refusal> {
+        let is_fresh = now.saturating_sub(self.login_at) <= LOGIN_WITHIN_MS;
+        is_fresh.then_some(()).ok_or(Refusal::Stale)
     }
 
     /// The same, as acts name who did them.
@@ -124,6 +134,11 @@ pub enum Refusal {
     /// The token, or how it was sent.
     #[error(transparent)]
     Auth(AuthFailure),
+    /// The login is too long ago for a decision (RFC 9470).
+    #[error(
+        "whoever decides gave their password within the last five minutes: log in again, as with `ambit login --admin`"
+    )]
+    Stale,
     /// Whoever it is has no role (any more).
     #[error("{0} has no role here: ask an admin for an entry in `[[operator.roles]]`")]
     NoRole(UserKey),
@@ -148,7 +163,7 @@ impl Refusal {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::SwitchedOff => StatusCode::NOT_FOUND,
-            Self::NotForAdmin(_) => StatusCode::UNAUTHORIZED,
+            Self::NotForAdmin(_) | Self::Stale => StatusCode::UNAUTHORIZED,
             Self::Auth(failure) => failure.status().0,
             Self::NoRole(_) => StatusCode::FORBIDDEN,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -160,6 +175,7 @@ impl Refusal {
         let code = match self {
             Self::NotForAdmin(_) => Some("invalid_token"),
             Self::Auth(failure) => failure.status().1,
+            Self::Stale => Some("insufficient_user_authentication"),
             Self::SwitchedOff | Self::NoRole(_) | Self::Store(_) => return None,
         };
         let sentence = self.to_string();
@@ -173,6 +189,7 @@ impl Refusal {
             Self::SwitchedOff => "admin_off",
             Self::NotForAdmin(fault) => fault.reason(),
             Self::Auth(failure) => failure.reason(),
+            Self::Stale => "stale_login",
             Self::NoRole(_) => "no_role",
             Self::Store(_) => "store_down",
         }

@@ -76,11 +76,9 @@ impl Room {
         tokio::time::timeout(within, self.acting.acquire_many(MAX_AT_ONCE)).await.is_ok()
     }
 
-    async fn authenticate(&self, head: &Parts) -> Result<Actor, Trouble> {
-        match AdminPerson::authenticate(&self.live, &self.signing, &head.headers, head.uri.query()).await {
-            Ok(person) => Ok(person.actor()),
-            Err(refusal) => Err(self.refused(&refusal, head)),
-        }
+    async fn authenticate(&self, head: &Parts) -> Result<AdminPerson, Trouble> {
+        let person = AdminPerson::authenticate(&self.live, &self.signing, &head.headers, head.uri.query()).await;
+        person.map_err(|refusal| self.refused(&refusal, head))
     }
 
     /// Counts a refusal and says it.
@@ -93,7 +91,7 @@ impl Room {
             Refusal::SwitchedOff => Kind::NotFound,
             Refusal::NoRole(_) => Kind::NoRole,
             Refusal::Store(_) => Kind::Unavailable,
-            Refusal::NotForAdmin(_) | Refusal::Auth(_) => Kind::Unauthenticated,
+            Refusal::NotForAdmin(_) | Refusal::Stale | Refusal::Auth(_) => Kind::Unauthenticated,
         };
         let challenge = self.live.current().deployment.admin.as_ref().and_then(|resource| refusal.challenge(resource));
         Trouble::new(kind, refusal.to_string()).challenged(challenge).with_status(status)
@@ -135,7 +133,11 @@ async fn answer(room: &Room, route: &Route, id: &str, request: Request) -> Resul
     }
     room.authenticate(&head).await?;
     let asked = Asked { head: &head, body: read_body(&head.headers, body).await?, id };
-    let by = room.authenticate(&head).await?;
+    let person = room.authenticate(&head).await?;
+    if route.operation == Operation::Decide {
+        person.fresh(room.live.clock().now()).map_err(|refusal| room.refused(&refusal, &head))?;
+    }
+    let by = person.actor();
     let act = match asked.understood(route.operation)? {
         Wish::Grants(query) => {
             let page = grants::list(&room.live, &by, &query).await?;

@@ -103,6 +103,7 @@ pub(super) fn planned(
         one_line(ticket, 200)
             .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
     }
+    with_approver(wish.approved_by.as_deref())?;
     let advice = meaningful(&wish.constraints, deployment.toolsets.get(&wish.toolset))?;
     let now = context.clock.now();
     let starts_at = wish.starts_at.unwrap_or(now);
@@ -138,6 +139,7 @@ pub(super) async fn reveal(wish: RevealWish, by: &Actor, context: &OperatorConte
         known_agent(&deployment, agent)?;
     }
     with_reason(&wish.reason)?;
+    with_approver(wish.approved_by.as_deref())?;
     let now = context.clock.now();
     let reveal = Reveal {
         id: fresh_id("reveal", context)?,
@@ -273,6 +275,11 @@ fn known_toolset(deployment: &Deployment, toolset: &ToolsetSlug) -> Result<(), A
 pub(super) fn with_reason(reason: &str) -> Result<(), ActError> {
     one_line(reason, 1000)
         .ok_or_else(|| ActError::Refused("give a reason of 1 to 1000 characters on one line: `--reason`".into()))
+}
+
+fn with_approver(approved_by: Option<&str>) -> Result<(), ActError> {
+    let fits = approved_by.is_none_or(|who| one_line(who, 200).is_some());
+    fits.then_some(()).ok_or_else(|| ActError::Refused("write who approved it on one line of 200 characters".into()))
 }
 
 fn one_line(text: &str, at_most: usize) -> Option<()> {

@@ -39,6 +39,14 @@ pub(super) async fn review(
     if own_people(&context.deployment().roles.rights_of(by), &context.deployment()).contains(who) {
         return Err(ActError::NotYours(format!("you are {who}, who broke it: let somebody else look at it")));
     }
+    let (reveal, now) = (&glass.reveal.reveal, context.clock.now());
+    // One word is all there is, so it is about everything that was done under it.
+    if glass.reveal.ended.is_none() && now < reveal.expires_at {
+        return Err(ActError::Refused(format!(
+            "`{id}` is still broken until {}: look at it when it is over, or end it first with `ambit revoke grant {id}`",
+            instant_text(reveal.expires_at)
+        )));
+    }
     let review = Review { by: by.to_string(), at: context.clock.now(), says: says.to_owned() };
     let mut tx = context.store.begin().await?;
     if !broken_glass::review(&mut tx, id, &review).await? {

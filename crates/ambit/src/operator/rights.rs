@@ -138,12 +138,15 @@ async fn toolset_of(id: &GrantId, context: &OperatorContext) -> Result<Option<To
 
 /// What somebody would get out of an act of theirs, if they would.
 fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<String> {
-    let (holder, approved_by) = match act {
-        Act::Grant { subject, approved_by, .. } => (subject.clone(), approved_by),
-        Act::Reveal { user, approved_by, .. } => (GrantSubject::User(user.clone()), approved_by),
+    let (holders, approved_by) = match act {
+        Act::Grant { subject, approved_by, .. } => (vec![subject.clone()], approved_by),
+        Act::Reveal { user, agent, approved_by, .. } => {
+            let agent = agent.clone().map(GrantSubject::Agent);
+            (std::iter::once(GrantSubject::User(user.clone())).chain(agent).collect(), approved_by)
+        }
         // Whoever is blocked is not who ends it, whatever else they may.
-        Act::Unblock { scope: ScopeText(Scope::User(user)), .. } => (GrantSubject::User(user.clone()), &None),
-        Act::Unblock { scope: ScopeText(Scope::Agent(agent)), .. } => (GrantSubject::Agent(agent.clone()), &None),
+        Act::Unblock { scope: ScopeText(Scope::User(user)), .. } => (vec![GrantSubject::User(user.clone())], &None),
+        Act::Unblock { scope: ScopeText(Scope::Agent(agent)), .. } => (vec![GrantSubject::Agent(agent.clone())], &None),
         Act::Import { .. }
         | Act::End { .. }
         | Act::Revoke { .. }
@@ -162,12 +165,14 @@ fn own_advantage(act: &Act, rights: &Rights, deployment: &Deployment) -> Option<
         | Act::ReviewGlass { .. }
         | Act::Reload {} => return None,
     };
-    let people = own_people(rights, deployment);
-    let by_record = people.iter().find_map(|person| stands_behind(&holder, person, deployment));
-    by_record.or_else(|| {
-        let said_yes = UserKey::parse(approved_by.as_deref()?).ok()?;
-        let same = matches!(&holder, GrantSubject::User(user) if *user == said_yes);
-        same.then(|| format!("`{said_yes}` would have approved what it gets"))
+    let behind = |people: &BTreeSet<UserKey>| {
+        people.iter().find_map(|person| holders.iter().find_map(|holder| stands_behind(holder, person, deployment)))
+    };
+    behind(&own_people(rights, deployment)).or_else(|| {
+        // A name that is nobody's is a word like any other.
+        let said_yes = UserKey::parse(approved_by.as_deref()?.trim()).ok()?;
+        let known = Rights { persons: [said_yes.clone()].into(), ..Rights::default() };
+        behind(&own_people(&known, deployment)).map(|_| format!("`{said_yes}` would have approved what it gets"))
     })
 }
 
