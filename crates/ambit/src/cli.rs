@@ -47,6 +47,12 @@ pub struct Common {
     /// Print one JSON value.
     #[arg(long, global = true)]
     pub json: bool,
+    /// Act through the admin API at this URL, in place of a server on this machine; `AMBIT_ADMIN` if absent.
+    #[arg(long, global = true, value_name = "URL")]
+    pub admin: Option<String>,
+    /// The directory that `ambit login` keeps tokens in. `ambit` in `XDG_STATE_HOME`, or in `~/.local/state`, if absent.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -83,6 +89,8 @@ enum Command {
     Token(commands::token::Token),
     /// Read, search, export and verify the trail.
     Audit(commands::audit::Audit),
+    /// Get a token for the admin API, through your browser.
+    Login(commands::login::Login),
     /// Look after local accounts.
     Account(commands::account::Account),
     /// Print the JSON Schema of `ambit.toml`, or the description of the admin API.
@@ -114,24 +122,25 @@ pub(crate) async fn cli_at(
     let json = common.json;
     let mut context = Context { common, clock, out, err };
     let ended = match command {
-        // Boxed: the whole of a server is in it, and every other command would carry it about.
+        // Boxed: whoever runs a small command would carry the largest about.
         Command::Serve(command) => Box::pin(command.run(&mut context)).await,
-        Command::Check(command) => command.run(&mut context).await,
-        Command::Tools(command) => command.run(&mut context).await,
-        Command::Explain(command) => command.run(&mut context).await,
-        Command::Policy(command) => command.run(&mut context).await,
-        Command::Simulate(command) => command.run(&mut context).await,
-        Command::Grant(command) => command.run(&mut context).await,
-        Command::Grants(command) => command.run(&mut context).await,
-        Command::Approve(command) => command.run(&mut context).await,
-        Command::Access(command) => command.run(&mut context).await,
-        Command::BreakGlass(command) => command.run(&mut context).await,
-        Command::Revoke(command) => command.run(&mut context).await,
-        Command::Block(command) => command.run(&mut context).await,
-        Command::Unblock(command) => command.run(&mut context).await,
-        Command::Token(command) => command.run(&mut context).await,
-        Command::Audit(command) => command.run(&mut context).await,
-        Command::Account(command) => command.run(&mut context).await,
+        Command::Check(command) => Box::pin(command.run(&mut context)).await,
+        Command::Tools(command) => Box::pin(command.run(&mut context)).await,
+        Command::Explain(command) => Box::pin(command.run(&mut context)).await,
+        Command::Policy(command) => Box::pin(command.run(&mut context)).await,
+        Command::Simulate(command) => Box::pin(command.run(&mut context)).await,
+        Command::Grant(command) => Box::pin(command.run(&mut context)).await,
+        Command::Grants(command) => Box::pin(command.run(&mut context)).await,
+        Command::Approve(command) => Box::pin(command.run(&mut context)).await,
+        Command::Access(command) => Box::pin(command.run(&mut context)).await,
+        Command::BreakGlass(command) => Box::pin(command.run(&mut context)).await,
+        Command::Revoke(command) => Box::pin(command.run(&mut context)).await,
+        Command::Block(command) => Box::pin(command.run(&mut context)).await,
+        Command::Unblock(command) => Box::pin(command.run(&mut context)).await,
+        Command::Token(command) => Box::pin(command.run(&mut context)).await,
+        Command::Audit(command) => Box::pin(command.run(&mut context)).await,
+        Command::Login(command) => Box::pin(command.run(&mut context)).await,
+        Command::Account(command) => Box::pin(command.run(&mut context)).await,
         Command::Schema(command) => command.run(&mut context),
     };
     match ended {

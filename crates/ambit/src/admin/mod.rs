@@ -13,6 +13,7 @@ mod grants;
 pub(crate) mod hear;
 mod openapi;
 mod problem;
+pub(crate) mod remote;
 pub mod routes;
 pub(crate) mod serve;
 pub mod wants;

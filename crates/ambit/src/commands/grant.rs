@@ -1,6 +1,10 @@
 //! `ambit grant`: who holds which toolset from now on, or sees its destructive tools for a few hours.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use ambit_live::deployment::Deployment;
 use ambit_model::{
@@ -11,8 +15,11 @@ use ambit_model::{
 };
 use clap::Args;
 
-use super::{Context, Ended, Failure, operate};
-use crate::{config::quantity, operator::Act};
+use super::{Context, Ended, Failure, login, operate};
+use crate::{
+    config::{self, quantity},
+    operator::Act,
+};
 
 mod import;
 
@@ -86,6 +93,15 @@ pub struct Grant {
 impl Grant {
     pub(crate) async fn run(self, context: &mut Context<'_>) -> Ended {
         let now = context.clock.now();
+        // Whoever acts from elsewhere has no configuration here, and names the issuer of a claim.
+        if login::named(context).is_some() {
+            let here = match context.resolved_if_any()? {
+                Some(resolved) => resolved,
+                None => config::empty(Path::new("."), now)?,
+            };
+            let act = self.into_act(now, &here.deployment)?;
+            return operate::run(act, context).await;
+        }
         let resolved = context.resolved()?;
         let act = self.into_act(now, &resolved.deployment)?;
         operate::run_on(act, &resolved, context).await

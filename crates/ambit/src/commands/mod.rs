@@ -19,6 +19,7 @@ pub mod check;
 pub mod explain;
 pub mod grant;
 pub mod grants;
+pub mod login;
 mod operate;
 pub mod policy;
 mod render;

@@ -7,15 +7,25 @@ use ambit_live::{Recorder, catalogue::ServerCatalogue, keys::Keys};
 use ambit_store::Store;
 use ambit_trail::Disk;
 
-use super::{Context, DONE, Ended, Failure};
+use super::{Context, DONE, Ended, Failure, login};
 use crate::{
+    admin::remote::{self, Remote},
     config::Resolved,
     operator::{Act, Done, OperatorContext, client, os_user::own_operator, perform, socket::Answer},
     serve,
 };
 
-/// Performs an act and prints what it came to.
+/// Performs an act and prints what it came to: through the admin API, if one is named and it has this act.
 pub(super) async fn run(act: Act, context: &mut Context<'_>) -> Ended {
+    if let Some(url) = login::named(context) {
+        match remote::request(&act) {
+            Some(sent) => return run_at(&url, sent, context).await,
+            None if context.common.admin.is_some() => {
+                return Err(Failure::Usage("this is done on the machine alone: leave out `--admin`".into()));
+            }
+            None => {}
+        }
+    }
     let resolved = context.resolved()?;
     run_on(act, &resolved, context).await
 }
@@ -23,6 +33,14 @@ pub(super) async fn run(act: Act, context: &mut Context<'_>) -> Ended {
 /// The same under a configuration that was read already.
 pub(super) async fn run_on(act: Act, resolved: &Resolved, context: &mut Context<'_>) -> Ended {
     let done = act_on(act, resolved, &[], context).await?;
+    context.print(&done.result, &done.sentence)?;
+    Ok(DONE)
+}
+
+async fn run_at(url: &str, sent: remote::Sent, context: &mut Context<'_>) -> Ended {
+    let remote = Remote::new(url).map_err(Failure::Usage)?;
+    let token = login::token(&remote, context)?;
+    let done = remote.perform(sent, &token).await.map_err(Failure::Refused)?;
     context.print(&done.result, &done.sentence)?;
     Ok(DONE)
 }

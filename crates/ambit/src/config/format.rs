@@ -153,7 +153,7 @@ fn endpoint_path(text: &str) -> Result<(), String> {
 }
 
 /// The public URL without a trailing slash.
-pub(super) fn public_url(text: &str) -> Result<String, String> {
+pub(crate) fn public_url(text: &str) -> Result<String, String> {
     let url = web_url(text)?;
     if url.path() != "/" || url.query().is_some() {
         return Err("leave out path and query: endpoints stand below the root".to_owned());

@@ -33,6 +33,7 @@ mod tree;
 
 pub use problem::{ConfigErrors, Problem, Severity};
 
+pub(crate) use format::public_url;
 pub(crate) use resolve::grants::ENDS_SOON_MS;
 
 use place::Place;

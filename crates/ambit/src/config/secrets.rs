@@ -49,6 +49,12 @@ fn of_environment(name: &str) -> Result<Secret, String> {
     }
 }
 
+/// A word of the environment that is no secret; none if it is not set, or empty.
+#[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn of_file(path: &Path) -> Result<Secret, String> {
     let length = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
     if length > MAX_BYTES {

@@ -629,6 +629,25 @@ async fn only_the_built_in_client_and_only_people_with_a_role_get_a_token() {
     app.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn whoever_decides_a_call_logged_in_within_five_minutes() {
+    let (app, _api) = start(None).await;
+    let decide = json!({"says": "yes"});
+    for (ago, status) in [(301_000, 401), (299_000, 404)] {
+        let token = signed(&app, |claims| {
+            let login = claims["login_ms"].as_i64().unwrap() - ago;
+            (claims["login_ms"], claims["auth_time"]) = (json!(login), json!(login / 1000));
+        });
+        let reply = ask(&app, post("/v1/approvals/none/decision", &token, &decide)).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        let asked = reply.header("www-authenticate");
+        assert_eq!(asked.contains("insufficient_user_authentication"), status == 401, "{reply:?}");
+        // What it does not ask for, a token of a quarter of an hour may.
+        assert_eq!(ask(&app, get("/v1/approvals", &token)).await.status, 200);
+    }
+    app.stop().await.unwrap();
+}
+
 async fn reload(app: &TestApp) {
     let answer = app.act(&ambit::operator::Act::Reload {}).await.unwrap();
     assert!(matches!(answer, ambit::operator::socket::Answer::Done(_)), "{answer:?}");
@@ -746,6 +765,8 @@ async fn approvals_and_broken_glass_are_decided_and_looked_at_over_http() {
     let review = json!({"says": "it had to be"});
     let path = "/v1/break-glass/glass:one/review";
     assert_eq!(ask(&app, post(path, &of("dora"), &review)).await.status, 403, "whoever broke it");
+    assert_eq!(ask(&app, post(path, &of("alice"), &review)).await.status, 422, "it is still broken");
+    assert_eq!(ask(&app, delete("/v1/grants/glass:one?reason=done", &of("alice"))).await.status, 200);
     let reviewed = ask(&app, post(path, &of("alice"), &review)).await;
     assert_eq!(reviewed.json()["result"]["reviewed_by"], "user local:alice", "{}", reviewed.text());
     (route("POST", "/v1/break-glass/{id}/review").gives.fits)(reviewed.json()).unwrap();
@@ -769,5 +790,143 @@ async fn approvals_and_broken_glass_are_decided_and_looked_at_over_http() {
     )
     .await;
     (route("POST", "/v1/revocations").gives.fits)(revoked.json()).unwrap();
+    app.stop().await.unwrap();
+}
+
+/// What a command says while it runs.
+struct Said(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `ambit login` with a person at a browser, and gives its exit code and everything it said.
+async fn log_in(app: &TestApp, state: &std::path::Path, browser: &mut Browser, decision: &str) -> (u8, String) {
+    let (said, mut hearing) = tokio::sync::mpsc::unbounded_channel();
+    let (url, state) = (app.admin_url().unwrap(), state.display().to_string());
+    let running = async move {
+        let (mut out, mut err) = (Vec::new(), Said(said));
+        let args = ["ambit", "login", "--admin", &url, "--state-dir", &state];
+        let code = Box::pin(ambit::cli(args, ambit::Streams { out: &mut out, err: &mut err })).await;
+        (code, String::from_utf8_lossy(&out).into_owned())
+    };
+    let person = async {
+        let mut all = String::new();
+        let page = loop {
+            all.push_str(&hearing.recv().await.unwrap_or_else(|| panic!("no page: {all}")));
+            let line = all.lines().find(|line| line.starts_with("http")).map(ToOwned::to_owned);
+            if let Some(line) = line.filter(|_| all.ends_with('\n')) {
+                break line;
+            }
+        };
+        let mut reply = browser.open(&page).await.unwrap();
+        if reply.header("location").starts_with("/login") {
+            let form = browser.open(reply.header("location")).await.unwrap();
+            reply = browser.log_in(&form, "dora").await.unwrap();
+        }
+        let form = browser.open(reply.header("location")).await.unwrap();
+        let (csrf, request) = (field(&form, "csrf").unwrap(), field(&form, "request").unwrap());
+        let fields = [("csrf", csrf.as_str()), ("request", &request), ("decision", decision)];
+        let back = browser.submit("/as/ambit-admin/consent", &fields).await.unwrap();
+        let to = back.header("location").to_owned();
+        // Something else knocks first, and somebody who guesses.
+        let origin = to.split("/callback").next().unwrap();
+        for other in ["/favicon.ico", "/callback?code=stolen&state=guessed"] {
+            assert_eq!(app.web().get(&format!("{origin}{other}")).await.unwrap().status, 404);
+        }
+        assert_eq!(app.web().get(&to).await.unwrap().status, 200, "{to}");
+        all
+    };
+    let ((code, out), mut all) = tokio::join!(running, person);
+    while let Ok(part) = hearing.try_recv() {
+        all.push_str(&part);
+    }
+    (code, all + &out)
+}
+
+#[tokio::test]
+async fn the_command_line_logs_in_and_acts_from_elsewhere() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let clock = Clock::System;
+    let (app, api) = start(Some(&clock)).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let state = elsewhere.path().join("state");
+    let mut dora = browser(&app, "dora").await;
+    let (code, said) = log_in(&app, &state, &mut dora, "deny").await;
+    assert!(code == 1 && said.contains("you said no"), "{said}");
+    assert!(!state.exists());
+    let (code, said) = log_in(&app, &state, &mut dora, "allow").await;
+    assert!(code == 0 && said.contains("for 15 minutes") && !said.contains("eyJ"), "{said}");
+    let files: Vec<_> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&state), mode(&files[0])), (0o700, 0o600));
+
+    let url = app.admin_url().unwrap();
+    let state_text = state.display().to_string();
+    let remotely = async |args: &[&str]| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = [&["ambit", "--admin", &url, "--state-dir", &state_text][..], args].concat();
+        let code = Box::pin(ambit::cli(args, ambit::Streams { out: &mut out, err: &mut err })).await;
+        (code, format!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err)))
+    };
+    let grant = ["grant", "--user", "eve", "--toolset", "things-read", "--for", "90d", "--reason", "r & s"];
+    let (code, said) = remotely(&grant).await;
+    assert!(code == 1 && said.contains("you are auditor"), "{said}");
+    let (code, said) = remotely(&["break-glass", "list"]).await;
+    assert!(code == 0 && said.contains("nobody broke the glass"), "{said}");
+    let (code, said) = remotely(&["token", "--user", "alice"]).await;
+    assert!(code != 0, "{said}");
+
+    // The same commands for who may: the admin gets the role by a reload.
+    app.write_config(&text(&api).replace("roles = [\"auditor\"]", "roles = [\"admin\"]")).unwrap();
+    reload(&app).await;
+    let (code, said) = remotely(&grant).await;
+    assert!(code == 0 && said.contains("user local:eve holds toolset things-read"), "{said}");
+    let id = said.split("(grant:").nth(1).unwrap().split(')').next().unwrap();
+    for args in [
+        vec!["revoke", "grant", &format!("grant:{id}"), "--reason", "over"],
+        vec![
+            "grant",
+            "--reveal",
+            "--user",
+            "eve",
+            "--client",
+            "c",
+            "--toolset",
+            "things-cleanup",
+            "--for",
+            "2h",
+            "--reason",
+            "r",
+        ],
+        vec!["block", "tool", "things/list-things", "--reason", "r"],
+        vec!["unblock", "tool", "things/list-things", "--reason", "r"],
+        vec!["revoke", "user", "eve", "--reason", "r"],
+        vec!["approve", "list"],
+    ] {
+        let (code, said) = remotely(&args).await;
+        assert_eq!(code, 0, "{args:?}: {said}");
+    }
+    let (code, said) = remotely(&["approve", "yes", "none"]).await;
+    assert!(code == 1 && said.contains("no request `none` that you can decide"), "{said}");
+    let acts = app.events().unwrap();
+    let by = |act: &str| acts.iter().find(|event| event["act"] == act).map(|event| event["by"].clone());
+    for act in ["grant.create", "grant.end", "reveal.create", "block", "unblock", "revoke"] {
+        assert_eq!(by(act), Some(json!("user local:dora")), "{act}");
+    }
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    std::fs::write(&files[0], text.replace("\"expires_at\":1", "\"expires_at\":-1")).unwrap();
+    let (code, said) = remotely(&["break-glass", "list"]).await;
+    assert!(code == 1 && said.contains("run `ambit login --admin"), "{said}");
+    let (code, said) = remotely(&["--admin", "http://gateway.example", "login"]).await;
+    assert!(code == 2 && (said.contains("`https`") || said.contains("cannot be used multiple times")), "{said}");
     app.stop().await.unwrap();
 }
