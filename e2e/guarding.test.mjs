@@ -1,5 +1,5 @@
-// The way of a destructive tool with real MCP clients: hidden, revealed, pending, approved, executed once, expired; and what a
-// client that can show a page is told on the way.
+// The way of a destructive tool with real MCP clients: hidden, requested, granted, revealed, pending, approved, executed once,
+// expired; and what a client that can show a page is told on the way.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -31,9 +31,9 @@ before(async () => {
         '\n[[endpoints]]\npath = "/mcp"\nservers = ["mux"]\n',
         mux(api.url, 'approvers = ["user approver"]'),
         ...people.map((name) => `\n[accounts.${name}]\nname = "Person ${name}"\ngroups = ["staff"]\n`),
-        toolset('writing', ['mux/*'], ['write']),
-        toolset('cleaning', [`mux/${TOOL}`]),
-        grant('group = "staff"', 'writing'),
+        toolset('reading', ['mux/*'], ['read']),
+        `${toolset('cleaning', [`mux/${MAKES}`, `mux/${TOOL}`])}requestable_by = ["group staff"]\n`,
+        grant('group = "staff"', 'reading'),
       ].join(''),
   });
   await ambit.run('tools', 'accept', 'mux');
@@ -57,13 +57,34 @@ const textOf = (result) => result.content.map((part) => part.text ?? '').join('\
 const shows = async (client, name) => (await client.list()).some((tool) => tool.name === name);
 const deletions = async () => (await api.received()).filter(({ method }) => method === 'DELETE').map(({ path }) => path);
 
+/** Asks for the toolset through the client, confirms it as the person, and gives it as somebody else. */
+async function request(person, client) {
+  const wish = { toolset: 'cleaning', reason: 'the model says so', for: '8h' };
+  const asked = await client.call('ambit_request_access', wish);
+  assert.equal(asked.structuredContent.granted, false, textOf(asked));
+  assert.ok(!(await shows(client, MAKES)), 'asking grants nothing');
+  const id = /access\/([0-9a-z]+)/.exec(asked.structuredContent.link)[1];
+  const early = await ambit.command('access', 'approve', id);
+  assert.equal(early.code, 1, 'nobody decides what the person did not confirm');
+  const page = await person.confirm(asked.structuredContent.link, 'the old ones are in the way');
+  assert.ok(page.includes('the model says so'), 'the page has what the client claims');
+  await ambit.run('access', 'approve', id, '--reason', 'for today');
+  assert.ok(await shows(client, MAKES), 'granted, on the very next request');
+  assert.ok(!(await shows(client, TOOL)), 'what destroys is not');
+  await carried(person, client);
+}
+
+/** Two of the clients ask for a scope when they are told of it; one takes what its person allows beforehand. */
+async function carried(person, client) {
+  if (client.renewsBeforeAsking) await person.allowEverything(ambit.publicUrl, 'e2e TypeScript v1');
+}
+
 /** Reveals the tool to a person in their client; it is listed on the very next request. */
 async function reveal(person, client, duration) {
   const who = ['--user', person.name, '--client', client.clientId(), '--toolset', 'cleaning'];
   await ambit.run('grant', '--reveal', ...who, '--for', duration, '--reason', 'to clean up');
   assert.ok(await shows(client, TOOL));
-  // Two of the clients ask for the scope when they are told of it; one takes what its person allowed before.
-  if (client.renewsBeforeAsking) await person.allowEverything(ambit.publicUrl, 'e2e TypeScript v1');
+  await carried(person, client);
 }
 
 /** Something to delete. */
@@ -75,16 +96,19 @@ async function something(client) {
 
 describe('a destructive tool on its way', { concurrency: true }, () => {
   for (const [clientName, makeClient] of Object.entries(CLIENTS)) {
-    test(`hidden, revealed, pending, approved, executed once, expired: ${clientName}`, async () => {
+    test(`hidden, requested, granted, revealed, pending, approved, executed once, expired: ${clientName}`, async () => {
       const person = await newPerson();
       const client = makeClient(`${ambit.publicUrl}/mcp`, (url) => person.authorize(url));
       try {
         await client.connect();
+        for (const name of [MAKES, TOOL]) {
+          assert.ok(!(await shows(client, name)), 'hidden');
+          await assert.rejects(client.call(name, {}), (error) => error.code === -32602);
+        }
+        await request(person, client);
         const id = await something(client);
         const args = { TRANSCRIPTION_VOCABULARY_ID: id };
         const path = `/video/v1/transcription-vocabularies/${id}`;
-        assert.ok(!(await shows(client, TOOL)), 'hidden');
-        await assert.rejects(client.call(TOOL, args), (error) => error.code === -32602);
 
         await reveal(person, client, '25s');
         const pending = await client.call(TOOL, args);
@@ -119,6 +143,7 @@ describe('a client that can show a page', () => {
     const client = CLIENTS['TypeScript SDK v2'](`${ambit.publicUrl}/mcp`, (url) => person.authorize(url), { showUrl });
     try {
       await client.connect();
+      await request(person, client);
       const id = await something(client);
       await reveal(person, client, '10m');
       const gone = await client.call(TOOL, { TRANSCRIPTION_VOCABULARY_ID: id });
@@ -138,6 +163,7 @@ describe('a client that can show a page', () => {
     const client = CLIENTS['TypeScript SDK v1'](`${ambit.publicUrl}/mcp`, (url) => person.authorize(url), { showUrl: () => {} });
     try {
       await client.connect();
+      await request(person, client);
       const id = await something(client);
       await reveal(person, client, '10m');
       const args = { TRANSCRIPTION_VOCABULARY_ID: id };

@@ -24,13 +24,23 @@ export class Person {
     return page;
   }
 
-  /** Says yes to one call on its page, as an approver who logs in for it. */
-  async approve(url, reason) {
+  /** Presses a button of the form that a page has about itself. */
+  async #press(url, button, reason) {
     const page = await this.open(url);
-    const form = ({ action, inputs }) => action === page.url && inputs.some(({ value }) => value === 'approve');
-    const said = await this.browser.submit(page, { reason }, { form, press: 'approve' });
+    const form = ({ action, inputs }) => action === page.url && inputs.some(({ value }) => value === button);
+    const said = await this.browser.submit(page, { reason }, { form, press: button });
     assert.ok(said.status < 400, `${said.status} ${said.text}`);
     return page.text;
+  }
+
+  /** Says yes to one call on its page, as an approver who logs in for it. */
+  approve(url, reason) {
+    return this.#press(url, 'approve', reason);
+  }
+
+  /** Says that they want what their client asked for. */
+  confirm(url, reason) {
+    return this.#press(url, 'confirm', reason);
   }
 
   /** Ticks every toolset for a connected client on the page of connected applications. */
