@@ -28,6 +28,8 @@ pub(crate) const OVER_BUDGET: &str = "over_budget";
 /// Most uses of most people kept. The least recent is forgotten, which only gives it a fresh allowance.
 const MOST: usize = 64 * 1024;
 
+const NANOS_PER_MS: u64 = 1_000_000;
+
 pub(crate) struct Budgets {
     kept: Cache<Key, Arc<Spent>>,
 }
@@ -66,10 +68,33 @@ pub(crate) struct OverBudget {
 /// HTTP 429: its person is over their budget.
 pub(crate) fn admit(gateway: &Gateway, entered: &Entered) -> Result<Option<Taken>, Reply> {
     let now = gateway.live().clock().now();
-    gateway.shared.budgets.admit(entered.place(), entered.caller(), now).map_err(|over| {
-        let sentence = format!("{}, so nothing was done", over.sentence());
-        Reply::over_budget(None, &sentence, over.wait_ms(), OVER_BUDGET)
-    })
+    gateway.shared.budgets.admit(entered.place(), entered.caller(), now).map_err(|over| nothing_was_done(&over))
+}
+
+/// Takes what `more` requests cost beside one that was admitted and brings them along: of all of them, or of none.
+///
+/// # Errors
+/// HTTP 429: its person is over their budget.
+pub(crate) fn admit_more(gateway: &Gateway, entered: &Entered, more: usize) -> Result<(), Reply> {
+    let now = gateway.live().clock().now();
+    let admitted = gateway.shared.budgets.admit_more((entered.place(), entered.caller()), more, now);
+    admitted.map_err(|over| nothing_was_done(&over))
+}
+
+/// How many requests can be had together after however long a rest, if that is limited: to wait for more is in vain.
+pub(crate) fn most_together(entered: &Entered) -> Option<usize> {
+    let limits = of_requests(entered.place(), entered.caller());
+    let most = [limits.rate.map(|rate| rate.burst), limits.per_day].into_iter().flatten().min()?;
+    usize::try_from(most.get()).ok()
+}
+
+fn of_requests(place: &Place, caller: &Caller) -> Limits {
+    place.snapshot().deployment.budgets.limits(caller.facts(), Use::Request)
+}
+
+fn nothing_was_done(over: &OverBudget) -> Reply {
+    let sentence = format!("{}, so nothing was done", over.sentence());
+    Reply::over_budget(None, &sentence, over.wait_ms(), OVER_BUDGET)
 }
 
 impl Budgets {
@@ -78,12 +103,24 @@ impl Budgets {
     }
 
     fn admit(&self, place: &Place, caller: &Caller, now: Millis) -> Result<Option<Taken>, OverBudget> {
-        let limits = place.snapshot().deployment.budgets.limits(caller.facts(), Use::Request);
-        let mut taken = self.take(caller, What::Request, limits, now)?;
+        let mut taken = self.take(caller, What::Request, of_requests(place, caller), now)?;
         if let Some(taken) = &mut taken {
             taken.keep();
         }
         Ok(taken)
+    }
+
+    fn admit_more(&self, (place, caller): (&Place, &Caller), more: usize, now: Millis) -> Result<(), OverBudget> {
+        // The one that brings them has a place, and they are under way in it.
+        let limits = Limits { at_once: None, ..of_requests(place, caller) };
+        let mut all = Vec::with_capacity(more);
+        for left in (1..=more).rev() {
+            // What is not kept is given back. Whoever comes again needs all of it again, with the first.
+            let taken = self.take(caller, What::Request, limits, now).map_err(|over| over.with_more(left))?;
+            all.extend(taken);
+        }
+        all.iter_mut().for_each(Taken::keep);
+        Ok(())
     }
 
     /// Takes what a call costs.
@@ -128,6 +165,19 @@ impl Spending {
 }
 
 impl OverBudget {
+    /// The same, for whoever needs so many more behind the next one.
+    fn with_more(self, more: usize) -> Self {
+        let over = match self.over {
+            Over::Rate { rate, wait_ms } => {
+                let more = u64::try_from(more).unwrap_or(u64::MAX);
+                let behind = rate.interval_ns().unsigned_abs().saturating_mul(more).div_ceil(NANOS_PER_MS);
+                Over::Rate { rate, wait_ms: wait_ms.saturating_add(behind) }
+            }
+            over @ (Over::AtOnce { .. } | Over::PerDay { .. }) => over,
+        };
+        Self { over, ..self }
+    }
+
     /// When there is some again, in milliseconds from now; at least one.
     pub(crate) fn wait_ms(&self) -> u64 {
         self.over.wait_ms()

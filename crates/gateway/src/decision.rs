@@ -130,10 +130,15 @@ async fn pass(gateway: &Gateway, arrival: Arrival, body: Body, api: Api) -> Clos
         Err(sentence) => return entered.refuse(gateway, told(StatusCode::BAD_REQUEST, &sentence, "not_a_question")),
     };
     // Each question costs what a request does; the first is paid for.
-    for _ in asked.questions.iter().skip(1) {
-        if let Err(reply) = budget::admit(gateway, &entered) {
-            return trail::refuse_over_budget(gateway, &entered, in_words(reply));
-        }
+    let many = asked.questions.len();
+    if let Some(most) = budget::most_together(&entered).filter(|most| many > *most) {
+        let sentence = format!(
+            "{many} evaluations are more than the {most} requests of this login's budget that may come at once: ask at most {most} in one request"
+        );
+        return entered.refuse(gateway, told(StatusCode::BAD_REQUEST, &sentence, "not_a_question"));
+    }
+    if let Err(reply) = budget::admit_more(gateway, &entered, many.saturating_sub(1)) {
+        return trail::refuse_over_budget(gateway, &entered, in_words(reply));
     }
     if let Err(down) = guard::is_open(gateway.live().mode()) {
         return entered.refuse(gateway, in_words(Reply::down(down, None)));

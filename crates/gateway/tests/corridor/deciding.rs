@@ -1,10 +1,10 @@
 //! The decision point: who may ask about whom, that a hidden tool is an absent one, and that nothing is done or used up.
 
-use std::{collections::BTreeSet, num::NonZeroU32};
+use std::collections::BTreeSet;
 
 use ambit_live::deployment::{Agent, Deployment, RegisteredClient};
 use ambit_model::{
-    budget::{Limits, Rate},
+    budget::Limits,
     ids::{AgentId, ClientId, ToolId, UserKey},
     revocation::Scope,
     secret::SecretRef,
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::room::{Answer, Room, T0, base, post};
 
 mod alike;
+mod many;
 
 const ONE: &str = "/access/v1/evaluation";
 const SEVERAL: &str = "/access/v1/evaluations";
@@ -417,37 +418,6 @@ async fn every_question_leaves_a_record_that_says_who_asked_and_about_whom() {
     ask(&room, &pep, ONE, &question(&subject("carol"), "get-thing", json!({}))).await;
     let own = room.events().pop().unwrap();
     assert_eq!((own.get("about"), &own["who"]["user"]), (None, &json!("local:carol")));
-}
-
-#[tokio::test]
-async fn each_question_costs_what_a_request_does() {
-    let limits = Limits { rate: Rate::parse("10/m", NonZeroU32::new(5)), ..Limits::default() };
-    let room = Room::over(move |deployment| {
-        with_clients(deployment);
-        deployment.budgets.everybody.requests = limits;
-    })
-    .await;
-    let alice = room.alice();
-    let one = question(&subject("alice"), "get-thing", json!({"id": "1"}));
-    let asked = |many: usize| json!({"evaluations": vec![one.clone(); many]});
-    assert_eq!(ask(&room, &alice, SEVERAL, &asked(3)).await.status, StatusCode::OK);
-    let over = ask(&room, &alice, SEVERAL, &asked(3)).await;
-    assert_eq!((over.status, over.headers.contains_key("retry-after")), (StatusCode::TOO_MANY_REQUESTS, true));
-    assert!(over.json().as_str().unwrap().contains("10 requests a minute"), "{over:?}");
-    assert_eq!(room.events().iter().filter(|event| event["event"] == "evaluation").count(), 3, "and is not answered");
-    assert_eq!(room.call(&alice, "get-thing", json!({"id": "1"})).await.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(
-        decided(
-            &ask(
-                &room,
-                &room.token("bob", "c1", &["reads"]),
-                ONE,
-                &question(&subject("bob"), "get-thing", json!({"id": "1"}))
-            )
-            .await
-        )
-        .0
-    );
 }
 
 #[tokio::test]
