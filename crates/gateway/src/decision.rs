@@ -192,6 +192,8 @@ async fn decide(gateway: &Gateway, entered: &Entered, asked: Asked<'_>) -> Close
         if is_last {
             break;
         }
+        // One question may be as much work as a call; others have their turn before the next.
+        tokio::task::yield_now().await;
     }
     let body = answer::body(decisions, asked.are_several);
     evaluating.close(Reply::result(body, Note::of("ok"))).await

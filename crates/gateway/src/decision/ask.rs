@@ -15,6 +15,10 @@ use serde_json::value::RawValue;
 /// Most questions in one request.
 pub(super) const MOST: usize = 100;
 
+/// The most that the evaluations of one request are together, in bytes, each counted with the members it inherits: each is read
+/// and decided for itself, so what stands above them once is worked through once for every one of them.
+pub(super) const MOST_BYTES: usize = 1 << 20;
+
 /// The longest piece of an error that is told, in characters: it may hold what the body did.
 const LONGEST_ERROR: usize = 300;
 
@@ -145,16 +149,34 @@ impl<'a> Asked<'a> {
             return Err(format!("{} evaluations are more than {MOST}: ask them in several requests", several.len()));
         }
         let options = body.options.map(|options| object::<Options>(options.get(), "`options`")).transpose()?;
-        let question = |part: &&'a RawValue| {
-            let own: Body<'a> = object(part.get(), "the evaluation")?;
-            own.question(&body)
-        };
+        let own = several.iter().map(|part| object::<Body<'a>>(part.get(), "the evaluation"));
+        let own: Vec<_> = own.collect();
+        let bytes: usize = own.iter().flatten().map(|own| own.bytes(&body)).sum();
+        // One alone is bounded by the body.
+        if own.len() > 1 && bytes > MOST_BYTES {
+            return Err(format!(
+                "{} evaluations, each with the members it inherits, are {bytes} bytes, more than {MOST_BYTES}: ask fewer in one request",
+                own.len()
+            ));
+        }
+        let questions = own.into_iter().map(|own| own?.question(&body)).collect();
         let semantic = options.map_or(Semantic::ExecuteAll, |options| options.evaluations_semantic);
-        Ok(Self { questions: several.iter().map(question).collect(), semantic, are_several: true })
+        Ok(Self { questions, semantic, are_several: true })
     }
 }
 
 impl<'a> Body<'a> {
+    /// How much there is to read of the question these members ask.
+    fn bytes(&self, defaults: &Self) -> usize {
+        let members = [
+            self.subject.or(defaults.subject),
+            self.action.or(defaults.action),
+            self.resource.or(defaults.resource),
+            self.context.or(defaults.context),
+        ];
+        members.into_iter().flatten().map(|member| member.get().len()).sum()
+    }
+
     /// The question these members ask, each that is not here taken from the defaults. A member is taken whole: what a default
     /// says beside it does not count.
     fn question(&self, defaults: &Self) -> Result<Question<'a>, String> {

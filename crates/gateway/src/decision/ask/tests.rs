@@ -80,3 +80,24 @@ fn a_list_that_is_empty_or_not_asked_for_is_one_question() {
     let unknown = with_list("[{}]").replacen('{', r#"{"options":{"evaluations_semantic":"guess"},"#, 1);
     assert!(read(&unknown, true).unwrap_err().contains("unknown variant"));
 }
+
+#[test]
+fn a_member_above_weighs_as_often_as_it_is_inherited() {
+    let body = |many: usize, bytes: usize| {
+        let evaluation = r#"{"resource":{"type":"tool","id":"a"}}"#;
+        format!(
+            r#"{{"subject":{{"type":"user","id":"alice"}},"action":{{"name":"call","properties":{{"arguments":{{"a":"{}"}}}}}},
+            "evaluations":[{}]}}"#,
+            "x".repeat(bytes),
+            vec![evaluation; many].join(",")
+        )
+    };
+    let fits = body(100, MOST_BYTES / 101);
+    assert_eq!(read(&fits, true).unwrap().questions.len(), 100);
+    let error = read(&body(100, MOST_BYTES / 100), true).unwrap_err();
+    assert!(error.contains("1048576") && error.contains("ask fewer in one request"), "{error}");
+    // Whichever member it is.
+    let above = format!(r#""context":{{"more":"{}"}},"subject""#, "x".repeat(MOST_BYTES / 2));
+    assert!(read(&body(2, 1).replacen(r#""subject""#, &above, 1), true).unwrap_err().contains("bytes"));
+    assert!(read(&body(1, MOST_BYTES * 2), true).unwrap().questions[0].is_ok(), "one alone is bounded by the body");
+}

@@ -1,6 +1,7 @@
-//! Many questions in one request: they cost what as many requests do, all or nothing.
+//! Many questions in one request: they cost what as many requests do, all or nothing, are bounded together, and leave others
+//! their turn.
 
-use std::num::NonZeroU32;
+use std::{cell::Cell, future::poll_fn, num::NonZeroU32, pin::pin};
 
 use ambit_model::budget::{Limits, Rate};
 use http::StatusCode;
@@ -27,6 +28,13 @@ fn one(user: &str) -> Value {
 
 fn same(many: usize) -> Value {
     json!({"evaluations": vec![one("alice"); many]})
+}
+
+/// Questions that inherit one large argument.
+fn inheriting(many: usize, bytes: usize) -> Value {
+    let mut asked = question(&subject("alice"), "get-thing", json!({"id": "x".repeat(bytes)}));
+    asked["evaluations"] = vec![json!({}); many].into();
+    asked
 }
 
 fn yes_in(answer: &Answer) -> usize {
@@ -93,4 +101,45 @@ async fn more_than_can_ever_be_had_at_once_is_told_how_many_can_and_takes_nothin
 async fn questions_take_no_places_beside_the_request_that_brings_them() {
     let room = room(Limits { at_once: NonZeroU32::new(1), ..Limits::default() }).await;
     assert_eq!(yes_in(&ask(&room, &room.alice(), SEVERAL, &same(5)).await), 5);
+}
+
+#[tokio::test]
+async fn what_is_too_much_together_is_refused_before_any_of_it_is_looked_at() {
+    let room = room(Limits::default()).await;
+    let alice = room.alice();
+    // A small body, and a large amount of work.
+    let refused = ask(&room, &alice, SEVERAL, &inheriting(100, 82_000)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    let told = refused.json().as_str().unwrap().to_owned();
+    assert!(told.contains("1048576") && told.contains("ask fewer in one request"), "{told}");
+    assert_eq!(evaluations(&room), 0);
+    assert!(room.gateway.metrics().contains("ambit_refused_total{reason=\"not_a_question\"} 1\n"));
+    assert_eq!(yes_in(&ask(&room, &alice, SEVERAL, &inheriting(100, 9_000)).await), 100);
+    assert_eq!(evaluations(&room), 100);
+}
+
+#[tokio::test]
+async fn others_have_their_turn_between_two_questions() {
+    const MANY: usize = 60;
+    let room = room(Limits::default()).await;
+    let (alice, asked) = (room.alice(), inheriting(MANY, 9_000));
+    let (gave_way, is_done) = (Cell::new(0), Cell::new(false));
+    let mut batch = pin!(ask(&room, &alice, SEVERAL, &asked));
+    let batch = poll_fn(|context| {
+        let polled = batch.as_mut().poll(context);
+        if polled.is_pending() {
+            gave_way.set(gave_way.get() + 1);
+        } else {
+            is_done.set(true);
+        }
+        polled
+    });
+    let small = async {
+        let answer = room.get("/.well-known/authzen-configuration").await;
+        (answer.status, is_done.get())
+    };
+    let (answer, small) = tokio::join!(batch, small);
+    assert_eq!(small, (StatusCode::OK, false), "the small one is answered first");
+    assert_eq!(yes_in(&answer), MANY);
+    assert!(gave_way.get() >= MANY - 1, "the batch gave way {} times", gave_way.get());
 }
