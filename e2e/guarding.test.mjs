@@ -27,7 +27,7 @@ before(async () => {
     env: api.env,
     config: (place) =>
       [
-        base(place),
+        base(place, '', true),
         '\n[[endpoints]]\npath = "/mcp"\nservers = ["mux"]\n',
         mux(api.url, 'approvers = ["user approver"]'),
         ...people.map((name) => `\n[accounts.${name}]\nname = "Person ${name}"\ngroups = ["staff"]\n`),

@@ -10,8 +10,9 @@ data_class = "public"
 expires = "2099-01-01"
 revoke_when = "the run is over"`;
 
-/** What every deployment here begins with; `egress` is more of that table. */
-export const base = ({ publicUrl, listen }, egress = '') => `public_url = "${publicUrl}"
+/** What every deployment here begins with; `egress` is more of that table, `asks` whether people can ask
+ * for access. */
+export const base = ({ publicUrl, listen }, egress = '', asks = false) => `public_url = "${publicUrl}"
 listen = "${listen}"
 data_dir = "data"
 
@@ -27,7 +28,7 @@ person = "approver"
 roles = ["admin", "approver"]
 
 [access_requests]
-enabled = false
+enabled = ${asks}
 
 [accounts.approver]
 name = "The approver"
