@@ -148,7 +148,7 @@ impl Bench {
     /// What the first and further lists of a thousand narrowed tools take, of callers that nothing is remembered of.
     pub fn lists(&self) -> Result<Lists> {
         let others = (1..LISTING).map(|number| format!("other-{number}"));
-        governed::lists(self.at("ambit-list-narrowed-1000")?, others, "get-item-0999")
+        governed::lists(self.at("ambit-list-narrowed-1000")?, others, "get-item-0990")
     }
 
     /// The gateway with rules.
@@ -177,7 +177,7 @@ impl Bench {
                     Request::RestCall => (modern_call(address, Some(&token), "get-item"), EXPECT_CALL),
                     Request::LegacyCall => (in_legacy_session(address, &token)?, EXPECT_CALL),
                     Request::List => (modern_list(address, &token), "get-item-0009"),
-                    Request::LongList => (modern_list(address, &token), "get-item-0999"),
+                    Request::LongList => (modern_list(address, &token), "get-item-0990"),
                 };
                 variants.push(self.variant(name, address, &text, expect, deployment.pid)?);
             }
