@@ -18,7 +18,6 @@ use ambit_model::{
 use quick_cache::sync::Cache;
 
 use crate::{answer::Reply, authenticate::Entered, gateway::Gateway, guard::Guarded, http::Place};
-pub use days::DayCount;
 use spent::Spent;
 pub(crate) use spent::{Over, Taken};
 

@@ -7,11 +7,12 @@ use ambit_egress::Client;
 use ambit_identity::authenticate::Authenticator;
 use ambit_live::Live;
 use ambit_mcp::strict::Limits;
+use ambit_model::budget::DayCount;
 
 use crate::{
     bodies::Bodies,
     breaker::Breakers,
-    budget::{Budgets, DayCount},
+    budget::Budgets,
     doors::{self, Doors, InvalidDoors},
     faces::Faces,
     finish::Running,

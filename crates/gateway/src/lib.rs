@@ -49,7 +49,6 @@ mod throttle;
 mod trail;
 mod upstream;
 
-pub use budget::DayCount;
 pub use gateway::{Gateway, GatewayParts, Reads, RefusalRate, Settings};
 pub use listening::StreamSettings;
 pub use router::{ROUTES, Route};

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use crate::{
-    Effect,
+    Digest, Effect,
     caller::CallerFacts,
     constraints::ToolPattern,
     ids::{AgentId, ClientId, GroupName, ToolId, UserKey},
@@ -211,6 +211,19 @@ impl Default for Budgets {
             groups: BTreeMap::new(),
         }
     }
+}
+
+/// What a person has used of one budget on one day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DayCount {
+    /// The number of the day since 1970-01-01, UTC.
+    pub day: u32,
+    /// The digest of the person who answers for it.
+    pub person: Digest,
+    /// What is counted: `request`, `effect:write`, `tool:server/tool`.
+    pub what: String,
+    /// How many.
+    pub count: u32,
 }
 
 /// When calls of a server are not sent any more because it does not answer.

@@ -1,35 +1,20 @@
 //! What callers used of their budgets of a day, so that a restart does not give it back. Written by each node for itself every
 //! few seconds: after a crash a little is missing.
 
-use ambit_model::Digest;
+use ambit_model::budget::DayCount;
 
 use crate::{
     Source, StoreError, Tx,
     statement::{Row, args},
 };
 
-/// A count.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DayCount {
-    /// The day since 1970-01-01, UTC.
-    pub day: u32,
-    /// The digest of user, agent and client.
-    pub person: Digest,
-    /// What is counted, in the words of whoever counts.
-    pub what: String,
-    /// How many.
-    pub count: u32,
-}
-
-impl DayCount {
-    fn read(row: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            day: small(row, "day")?,
-            person: row.digest("person")?,
-            what: row.text("what")?,
-            count: small(row, "count")?,
-        })
-    }
+fn read(row: &Row) -> Result<DayCount, StoreError> {
+    Ok(DayCount {
+        day: small(row, "day")?,
+        person: row.digest("person")?,
+        what: row.text("what")?,
+        count: small(row, "count")?,
+    })
 }
 
 fn small(row: &Row, column: &'static str) -> Result<u32, StoreError> {
@@ -58,7 +43,7 @@ pub async fn keep(tx: &mut Tx, node: &str, counts: &[DayCount]) -> Result<(), St
 /// # Errors
 /// [`StoreError`].
 pub async fn load(source: impl Source, node: &str, day: u32) -> Result<Vec<DayCount>, StoreError> {
-    source.rows(LOAD, args![node, i64::from(day)]).await?.iter().map(DayCount::read).collect()
+    source.rows(LOAD, args![node, i64::from(day)]).await?.iter().map(read).collect()
 }
 
 /// Forgets the days before one.

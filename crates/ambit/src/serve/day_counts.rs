@@ -3,13 +3,10 @@
 
 use std::{future::Future, time::Duration};
 
-use ambit_gateway::{DayCount, Gateway};
+use ambit_gateway::Gateway;
 use ambit_live::Live;
-use ambit_store::{
-    StoreError,
-    day_counts::{self, DayCount as Kept},
-    touched,
-};
+use ambit_model::budget::DayCount;
+use ambit_store::{StoreError, day_counts, touched};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often. A crash gives back what was used since.
@@ -20,13 +17,7 @@ const DAY_MS: i64 = 86_400_000;
 /// Begins with what this node used of today. What cannot be read is not counted: budgets are no reason not to start.
 pub async fn restore(gateway: &Gateway, live: &Live, node: &str) {
     match day_counts::load(live.store(), node, today(live)).await {
-        Ok(kept) => {
-            let counts: Vec<_> = kept
-                .into_iter()
-                .map(|Kept { day, person, what, count }| DayCount { day, person, what, count })
-                .collect();
-            gateway.restore_day_counts(&counts);
-        }
+        Ok(kept) => gateway.restore_day_counts(&kept),
         Err(error) => tracing::warn!(%error, "what was used of today's budgets could not be read; the day begins anew"),
     }
 }
@@ -59,10 +50,8 @@ pub async fn keep(gateway: Gateway, live: Live, node: String, stop: impl Future<
 }
 
 async fn write(live: &Live, node: &str, counts: &[DayCount], today: u32) -> Result<(), StoreError> {
-    let kept = counts.iter().cloned().map(|DayCount { day, person, what, count }| Kept { day, person, what, count });
-    let kept: Vec<_> = kept.collect();
     let mut tx = live.store().begin().await?;
-    day_counts::keep(&mut tx, node, &kept).await?;
+    day_counts::keep(&mut tx, node, counts).await?;
     day_counts::forget_before(&mut tx, today).await?;
     touched::forget(&mut tx, live.clock().now()).await?;
     tx.commit().await.map(drop)

@@ -2,24 +2,12 @@
 //! begins with a fresh burst.
 
 use ambit_model::{
-    Digest, Effect,
+    Effect,
+    budget::DayCount,
     ids::{Millis, ToolId},
 };
 
 use super::{Budgets, Key, What, spent::day_of};
-
-/// What a person has used of one budget on one day.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DayCount {
-    /// The number of the day since 1970-01-01, UTC.
-    pub day: u32,
-    /// Who answers for it.
-    pub person: Digest,
-    /// What is counted: `request`, `effect:write`, `tool:server/tool`.
-    pub what: String,
-    /// How many.
-    pub count: u32,
-}
 
 impl Budgets {
     /// The counts of today that changed since this was last asked.
@@ -34,7 +22,7 @@ impl Budgets {
 
     /// Gives counts back that could not be kept: they are told again.
     pub(crate) fn unsaved(&self, counts: &[DayCount]) {
-        for (spent, _) in counts.iter().filter_map(|count| Some((self.kept.get(&count.key()?)?, count))) {
+        for (spent, _) in counts.iter().filter_map(|count| Some((self.kept.get(&key(count)?)?, count))) {
             spent.day().unsaved();
         }
     }
@@ -43,18 +31,16 @@ impl Budgets {
     pub(crate) fn restore(&self, counts: &[DayCount], now: Millis) {
         let (today, _) = day_of(now);
         for (key, count) in
-            counts.iter().filter(|count| count.day == today).filter_map(|count| Some((count.key()?, count)))
+            counts.iter().filter(|count| count.day == today).filter_map(|count| Some((key(count)?, count)))
         {
             self.spent(&key).day().restore(count.day, count.count);
         }
     }
 }
 
-impl DayCount {
-    /// `None` for what is not counted any more.
-    fn key(&self) -> Option<Key> {
-        Some(Key { person: self.person, what: What::from_text(&self.what)? })
-    }
+/// `None` for what is not counted any more.
+fn key(count: &DayCount) -> Option<Key> {
+    Some(Key { person: count.person, what: What::from_text(&count.what)? })
 }
 
 impl What {
@@ -83,7 +69,7 @@ impl What {
 mod tests {
     use super::*;
     use crate::budget::Taken;
-    use ambit_model::budget::Limits;
+    use ambit_model::{Digest, budget::Limits};
 
     const T0: Millis = 1_800_000_000_000;
 

@@ -1,12 +1,9 @@
 //! What callers used of a day, and what they touched.
 
-use ambit_model::label::Label;
+use ambit_model::{budget::DayCount, label::Label};
 
 use super::{NOW, Place, cases, digest};
-use crate::{
-    day_counts::{self, DayCount},
-    touched,
-};
+use crate::{day_counts, touched};
 
 cases![
     a_count_is_kept_per_node_and_day_and_replaced,
