@@ -30,6 +30,13 @@ pub struct Explanation {
     pub what_would_change: Vec<String>,
 }
 
+impl Explanation {
+    /// As [`CallVerdict::asks_only_for_a_second_person`](crate::CallVerdict::asks_only_for_a_second_person).
+    pub fn asks_only_for_a_second_person(&self) -> bool {
+        self.policies == [id::NEEDS_APPROVAL]
+    }
+}
+
 /// Explains the standing decision over one tool at one endpoint.
 pub fn explain(
     judge: &Judge,

@@ -18,7 +18,11 @@ use serde_json::json;
 
 use super::{Unable, catalogue, lapse, people, record, why_not};
 use crate::{
-    approvals::{caller_text, people::name, repeated},
+    approvals::{
+        caller_text,
+        people::{askers, name},
+        repeated,
+    },
     server::{fields, person},
 };
 
@@ -87,7 +91,7 @@ pub async fn ask(live: &Live, snapshot: &Arc<Snapshot>, wish: &Wish<'_>) -> Resu
     if reason.is_empty() {
         return Ok(Asked::NoReason);
     }
-    let excluded = people::excluded(deployment, wish.caller);
+    let excluded = askers(deployment, wish.caller);
     let deciders = people::deciders(live.store(), snapshot, &toolset.slug, &excluded, now).await?;
     if deciders.is_empty() {
         return Ok(Asked::Nobody);

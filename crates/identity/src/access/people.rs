@@ -7,16 +7,14 @@ use ambit_live::{Snapshot, deployment::Deployment};
 use ambit_model::{
     access::AccessRequest,
     approval::Party,
-    caller::CallerFacts,
     ids::{Millis, ServerSlug, ToolsetSlug, UserKey},
     operator::Role,
-    revocation::Scope,
 };
 use ambit_store::{Source, StoreError};
 
 use crate::{
-    approvals::people::{askers, everybody, party},
-    server::person,
+    approvals::people::{everybody, party},
+    server::{person, session},
 };
 
 /// The servers whose tools a toolset can contain, each once; none if it is not declared.
@@ -34,11 +32,6 @@ fn answers_for(deployment: &Deployment, person: &UserKey, toolset: &ToolsetSlug)
     let servers = servers_of(deployment, toolset);
     rights.are(Role::Admin)
         || (rights.are(Role::Owner) && !servers.is_empty() && servers.iter().all(|server| rights.own(server)))
-}
-
-/// Who may not decide what this caller asks for, whatever they are.
-pub(super) fn excluded(deployment: &Deployment, caller: &CallerFacts) -> Vec<Party> {
-    askers(deployment, caller)
 }
 
 fn is_excluded(deployment: &Deployment, request: &AccessRequest, who: &Party) -> bool {
@@ -60,8 +53,7 @@ pub async fn decider(
     let deployment = &snapshot.deployment;
     let who = party(deployment, user);
     let admitted = answers_for(deployment, user, &request.toolset) && !is_excluded(deployment, request, &who);
-    let dead = snapshot.revocations.judge(&[Scope::Deployment, Scope::User(user.clone())], since).is_some();
-    if !admitted || dead {
+    if !admitted || session::is_dead(snapshot, user, since) {
         return Ok(None);
     }
     Ok(person::standing(source, snapshot, user).await?.map(|_| who))

@@ -12,13 +12,12 @@ use ambit_model::{
     caller::{CallerFacts, UserFacts},
     ids::{AgentId, IssuerName, Millis, UserKey},
     operator::Actor,
-    revocation::Scope,
     server::Server,
 };
 use ambit_store::{Source, StoreError, accounts};
 use serde_json::Value;
 
-use crate::server::person;
+use crate::server::{person, session};
 
 /// The account behind a local user.
 fn account<'a>(deployment: &'a Deployment, user: &UserKey) -> Option<&'a Account> {
@@ -92,8 +91,7 @@ pub async fn eligible(
         let excluded = excluded_of(deployment, server, approval);
         server.approvals.rule.admits(&facts, person.email.as_deref(), &excluded)
     });
-    let dead = snapshot.revocations.judge(&[Scope::Deployment, Scope::User(user.clone())], since).is_some();
-    if !admitted || dead {
+    if !admitted || session::is_dead(snapshot, user, since) {
         return Ok(None);
     }
     Ok(person::standing(source, snapshot, user).await?.map(|_| person))
@@ -130,18 +128,23 @@ pub(crate) async fn everybody(
     let known = accounts::list(source).await?;
     let able = |facts: &UserFacts| {
         known.iter().any(|account| account.name == facts.key.subject && crate::server::may_log_in(account))
+            && !session::is_dead(snapshot, &facts.key, now_ms)
     };
+    Ok(named(snapshot, |facts, email| able(facts) && admits(facts, email)))
+}
+
+/// Every person of the configuration that something admits, each once, whether or not they may act now.
+pub fn named(snapshot: &Snapshot, admits: impl Fn(&UserFacts, Option<&str>) -> bool) -> Vec<Party> {
     let mut people: Vec<Party> = Vec::new();
     for (name, account) in &snapshot.deployment.accounts {
         let user = UserKey { issuer: IssuerName::local(), subject: name.clone() };
-        let Some(facts) = person::declared(snapshot, &user).filter(able) else { continue };
-        let dead = snapshot.revocations.judge(&[Scope::Deployment, Scope::User(user.clone())], now_ms).is_some();
+        let Some(facts) = person::declared(snapshot, &user) else { continue };
         let twice = people.iter().any(|other| other.is(&user, account.email.as_deref()));
-        if !dead && !twice && admits(&facts, account.email.as_deref()) {
+        if !twice && admits(&facts, account.email.as_deref()) {
             people.push(Party { user, email: account.email.clone() });
         }
     }
-    Ok(people)
+    people
 }
 
 /// What people call a person.

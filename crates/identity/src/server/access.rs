@@ -25,10 +25,11 @@ use http::StatusCode;
 
 use super::{
     Shared,
-    approvals::is_fresh,
+    approvals::{self, is_fresh},
     csrf,
     failure::Down,
-    fields::{self, Fields},
+    fields::Fields,
+    inbox::{Entry, Inbox},
     page::{self, PageError},
     person, reply, session,
     state::Server,
@@ -41,28 +42,12 @@ use crate::access::{
     waiting_for, withdraw,
 };
 
-/// Where all of them are.
+/// Where all of them are, and what they are called.
 pub(super) const PATH: &str = "/access";
+pub(super) const TITLE: &str = "Requests for access";
 
 /// Where a person logs in on the way here.
 const LOGIN: &str = "/login?approval=access";
-
-#[derive(Template)]
-#[template(path = "access_list.html")]
-struct ListPage<'a> {
-    title: &'a str,
-    person: &'a str,
-    waiting: Vec<Entry>,
-    own: Vec<Entry>,
-}
-
-struct Entry {
-    id: String,
-    toolset: String,
-    who: String,
-    stage: &'static str,
-    when: String,
-}
 
 #[derive(Template)]
 #[template(path = "access_own.html")]
@@ -139,15 +124,16 @@ pub(crate) async fn list(State(server): State<Shared>, visitor: Visitor) -> Resu
     let waiting = waiting_for(&server.live, &session.user, session.auth_time).await?;
     let own = access::of_person(&server.live, &session.user).await?;
     let entry = |request: &AccessRequest| Entry {
-        id: request.id.to_string(),
-        toolset: title(&snapshot, &request.toolset),
+        href: access::path(&request.id),
+        what: title(&snapshot, &request.toolset),
         who: person::display_name(&snapshot, &request.user),
         stage: request.stage.clone().at(now).as_str(),
         when: when::minute(request.requested_at),
     };
-    let page = ListPage {
-        title: "Requests for access",
+    let page = Inbox {
+        title: TITLE,
         person: &person::display_name(&snapshot, &session.user),
+        beside: (approvals::PATH, approvals::TITLE),
         waiting: waiting.iter().map(entry).collect(),
         own: own.iter().map(entry).collect(),
     };
@@ -202,10 +188,9 @@ pub(crate) async fn act(
     let Some(session) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(log_in(&id));
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &session.csrf, &form(&id), token, server.now())?;
-    let reason = fields.one("reason").map_err(unreadable)?.map(fields::reason);
-    let reason = reason.as_deref().filter(|reason| !reason.is_empty());
+    csrf::check_form(&server, &session.csrf, &form(&id), &fields)?;
+    let reason = fields.reason().map_err(unreadable)?;
+    let reason = reason.as_deref();
     let (live, user) = (&server.live, &session.user);
     match fields.one("do").map_err(unreadable)? {
         Some("confirm") => confirm(live, &id, user, reason).await.map_err(not_confirmed)?,
@@ -270,9 +255,9 @@ fn tools_of(snapshot: &Snapshot, toolset: &ToolsetSlug) -> Vec<Tool> {
     own.map(|(id, effect)| Tool { id: id.to_string(), effect: effect.as_str() }).collect()
 }
 
-fn details(snapshot: &Snapshot, request: &AccessRequest) -> Details {
+fn details(snapshot: &Snapshot, request: &AccessRequest, tools: &[Tool]) -> Details {
     let mut counts = Counts::default();
-    for tool in tools_of(snapshot, &request.toolset) {
+    for tool in tools {
         let of = |effect: Effect| tool.effect == effect.as_str();
         counts.read += usize::from(of(Effect::Read));
         counts.write += usize::from(of(Effect::Write));
@@ -308,7 +293,7 @@ fn own(
     let may_confirm = matches!(stage, AccessStage::Unconfirmed { .. });
     let page = OwnPage {
         title: if may_confirm { "Do you want this access?" } else { "Your request for access" },
-        request: &details(snapshot, request),
+        request: &details(snapshot, request, &tools_of(snapshot, &request.toolset)),
         may_confirm,
         may_withdraw: stage.is_open(),
         stage: stage.as_str(),
@@ -327,6 +312,7 @@ fn decision(
 ) -> Result<Response, PageError> {
     let now = server.now();
     let stage = request.stage.clone().at(now);
+    let tools = tools_of(snapshot, &request.toolset);
     let servers = servers_of(&snapshot.deployment, &request.toolset);
     let reached = servers.iter().filter_map(|slug| snapshot.deployment.servers.get(slug)).map(|server| Reached {
         slug: server.slug.to_string(),
@@ -336,11 +322,11 @@ fn decision(
     });
     let page = DecidePage {
         title: "Give this access?",
-        request: &details(snapshot, request),
+        request: &details(snapshot, request, &tools),
         who: person::display_name(snapshot, &request.user),
         account: request.user.to_string(),
         servers: reached.collect(),
-        tools: tools_of(snapshot, &request.toolset),
+        tools,
         may_decide: matches!(stage, AccessStage::Waiting { .. }),
         stage: stage.as_str(),
         sentence: sentence(snapshot, request, &stage, now),

@@ -21,8 +21,9 @@ use axum::{
 use http::StatusCode;
 
 use super::{
-    Shared, csrf,
-    fields::{self, Fields},
+    Shared, access, csrf,
+    fields::Fields,
+    inbox::{Entry, Inbox},
     page::{self, PageError},
     person, reply, session,
     state::Server,
@@ -30,30 +31,17 @@ use super::{
     when,
 };
 use crate::approvals::{
-    Ballot, Unable, VoteError, caller_text, people,
+    Ballot, Unable, VoteError, caller_text, of_person, people,
     show::{self, Differences, Shown},
     vote, waiting_for,
 };
 
+/// Where all of them are, and what they are called.
+pub(super) const PATH: &str = "/approvals";
+pub(super) const TITLE: &str = "Approvals";
+
 /// Whoever decides has proved who they are within this long.
 const FRESH_MS: Millis = 5 * 60_000;
-
-#[derive(Template)]
-#[template(path = "approvals.html")]
-struct InboxPage<'a> {
-    title: &'a str,
-    person: &'a str,
-    waiting: Vec<Entry>,
-    own: Vec<Entry>,
-}
-
-struct Entry {
-    id: String,
-    tool: String,
-    who: String,
-    stage: &'static str,
-    when: String,
-}
 
 #[derive(Template)]
 #[template(path = "approval_status.html")]
@@ -99,12 +87,13 @@ pub(crate) async fn list(State(server): State<Shared>, visitor: Visitor) -> Resu
     let Some(session) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(reply::see_other("/login?approval=all"));
     };
-    let (store, now) = (server.live.store(), server.now());
+    let now = server.now();
     let waiting = waiting_for(&server.live, &session.user, session.auth_time).await?;
-    let own = rows::list_of_user(store, &session.user, 20).await?;
-    let page = InboxPage {
-        title: "Approvals",
+    let own = of_person(&server.live, &session.user).await?;
+    let page = Inbox {
+        title: TITLE,
         person: &person::display_name(&snapshot, &session.user),
+        beside: (access::PATH, access::TITLE),
         waiting: waiting.iter().map(|approval| entry(&snapshot, approval, now)).collect(),
         own: own.iter().map(|approval| entry(&snapshot, approval, now)).collect(),
     };
@@ -113,8 +102,8 @@ pub(crate) async fn list(State(server): State<Shared>, visitor: Visitor) -> Resu
 
 fn entry(snapshot: &Snapshot, approval: &Approval, now: Millis) -> Entry {
     Entry {
-        id: approval.id.to_string(),
-        tool: approval.tool.to_string(),
+        href: path(&approval.id),
+        what: approval.tool.to_string(),
         who: who(snapshot, approval),
         stage: approval.stage.clone().at(now).as_str(),
         when: when::minute(approval.requested_at),
@@ -159,8 +148,7 @@ pub(crate) async fn decide(
     let Some(session) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(log_in(&id));
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &session.csrf, &form(&id), token, server.now())?;
+    csrf::check_form(&server, &session.csrf, &form(&id), &fields)?;
     if !is_fresh(&session, server.now()) {
         return Ok(log_in(&id));
     }
@@ -169,8 +157,8 @@ pub(crate) async fn decide(
         Some("deny") => Says::No,
         Some(_) | None => return Err(PageError::Bad("The form says neither approve nor deny.")),
     };
-    let reason = fields.one("reason").map_err(unreadable)?.map(fields::reason);
-    let reason = reason.as_deref().filter(|reason| !reason.is_empty());
+    let reason = fields.reason().map_err(unreadable)?;
+    let reason = reason.as_deref();
     let ballot = Ballot { id: &id, by: &session.user, since: session.auth_time, says, via: Via::Page, reason };
     match vote(&server.live, ballot).await {
         Ok(_) => Ok(reply::see_other(&path(&id))),
@@ -195,7 +183,7 @@ fn log_in(id: &ApprovalId) -> Response {
 
 /// The address of a request.
 pub(crate) fn path(id: &ApprovalId) -> String {
-    format!("/approvals/{id}")
+    format!("{PATH}/{id}")
 }
 
 fn form(id: &ApprovalId) -> String {

@@ -118,8 +118,7 @@ pub(crate) async fn act(State(server): State<Shared>, visitor: Visitor, body: By
     let Some(session) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(reply::see_other(LOGIN));
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &session.csrf, FORM, token, server.now())?;
+    csrf::check_form(&server, &session.csrf, FORM, &fields)?;
     if !snapshot.deployment.break_glass.names(&session.user) {
         return Err(PageError::NotFound);
     }

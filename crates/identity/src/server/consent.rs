@@ -163,8 +163,7 @@ pub(crate) async fn decide(
         Ok(case) => case,
         Err(to_login) => return Ok(to_login),
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &case.session.csrf, &form(request), token, server.now())?;
+    csrf::check_form(&server, &case.session.csrf, &form(request), &fields)?;
     match fields.one("decision").map_err(unreadable)? {
         Some("allow") => {
             let ticked: BTreeSet<&str> = fields.all("toolset").collect();

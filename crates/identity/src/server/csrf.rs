@@ -6,7 +6,7 @@ use ambit_model::{Digest, ids::Millis};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderMap;
 
-use super::{cookie::Cookie, failure::Down, page::PageError, state::Server};
+use super::{cookie::Cookie, failure::Down, fields::Fields, page::PageError, state::Server};
 
 const LIFE_MS: Millis = 3_600_000;
 
@@ -22,6 +22,12 @@ pub(crate) fn check(keys: &Keys, secret: &[u8], form: &str, token: &str, now_ms:
     let until = sealed.and_then(|sealed| keys.unseal(Use::Csrf, &sealed, &binding(secret, form)));
     let until = until.and_then(|bytes| bytes.try_into().ok()).map(Millis::from_be_bytes);
     if until.is_some_and(|until| now_ms < until) { Ok(()) } else { Err(PageError::Forged) }
+}
+
+/// Checks the token of a form of somebody who is logged in.
+pub(crate) fn check_form(server: &Server, secret: &[u8], form: &str, fields: &Fields) -> Result<(), PageError> {
+    let token = fields.one("csrf").map_err(|_| PageError::Bad("The form could not be read."))?.unwrap_or("");
+    check(server.live.keys(), secret, form, token, server.now())
 }
 
 fn binding(secret: &[u8], form: &str) -> [u8; 32] {

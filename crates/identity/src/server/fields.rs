@@ -59,6 +59,11 @@ impl Fields {
         self.one(name)?.ok_or(FieldError::Missing(name))
     }
 
+    /// What somebody gave as their reason, if they gave one.
+    pub(crate) fn reason(&self) -> Result<Option<String>, FieldError> {
+        Ok(self.one("reason")?.map(reason).filter(|reason| !reason.is_empty()))
+    }
+
     /// Every value of a parameter that may be repeated.
     pub(crate) fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -44,8 +44,7 @@ pub(crate) async fn submit(State(server): State<Shared>, visitor: Visitor, body:
     let Some(current) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(reply::see_other("/login"));
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &current.csrf, FORM, token, server.now())?;
+    csrf::check_form(&server, &current.csrf, FORM, &fields)?;
     let mut tx = server.live.store().begin().await?;
     session::end(&server, &mut tx, &visitor.headers).await?;
     let (by, subject) = (format!("user {}", current.user), current.user.to_string());

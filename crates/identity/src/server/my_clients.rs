@@ -93,8 +93,7 @@ pub(crate) async fn change(
     let Some(session) = session::current(&server, &snapshot, &visitor.headers).await? else {
         return Ok(reply::see_other("/login"));
     };
-    let token = fields.one("csrf").map_err(unreadable)?.unwrap_or("");
-    csrf::check(server.live.keys(), &session.csrf, &form(&family), token, server.now())?;
+    csrf::check_form(&server, &session.csrf, &form(&family), &fields)?;
     // Somebody else's is answered like one that does not exist.
     let found = families::find(server.live.store(), &family).await?;
     let found = found.filter(|found| found.user == session.user && found.revoked_at.is_none());

@@ -4,10 +4,8 @@ use ambit_identity::approvals::people;
 use ambit_live::Snapshot;
 use ambit_model::{
     Outcome,
-    approval::Party,
-    caller::{CallerFacts, UserFacts},
-    ids::{IssuerName, Millis, ToolId, UserKey},
-    server::Server,
+    caller::CallerFacts,
+    ids::{Millis, ToolId},
 };
 use ambit_policy::Explanation;
 
@@ -15,9 +13,6 @@ use crate::{
     commands::{Failure, view},
     config::{Resolved, quantity::instant_text},
 };
-
-/// The guard whose approval broken glass stands in for. It lifts no rule.
-const SECOND_PERSON: &str = "guard.destructive-needs-approval";
 
 /// Who can approve, and how many of them it takes.
 pub(super) struct Approving {
@@ -43,7 +38,7 @@ impl Approving {
                 eligible.map_err(Failure::because)?
             }
             // Nobody has ever logged in here: those count that configuration names.
-            None => named(snapshot, server, &excluded),
+            None => people::named(snapshot, |facts, email| server.approvals.rule.admits(facts, email, &excluded)),
         };
         let people = eligible.into_iter().map(|party| party.user.to_string()).collect();
         Ok(Self { needed: server.approvals.rule.needed, people })
@@ -74,22 +69,6 @@ impl Approving {
     }
 }
 
-/// Everybody whom configuration lets say yes, each person once.
-fn named(snapshot: &Snapshot, server: &Server, excluded: &[Party]) -> Vec<Party> {
-    let mut people: Vec<Party> = Vec::new();
-    for (name, account) in &snapshot.deployment.accounts {
-        let key = UserKey { issuer: IssuerName::local(), subject: name.clone() };
-        let party = Party { user: key.clone(), email: account.email.clone() };
-        let facts = UserFacts { key, groups: account.groups.clone(), claims: std::collections::BTreeMap::new() };
-        let email = party.email.as_deref();
-        let twice = people.iter().any(|other| other.is(&party.user, email));
-        if !twice && server.approvals.rule.admits(&facts, email, excluded) {
-            people.push(party);
-        }
-    }
-    people
-}
-
 /// A call that would wait, of a caller who broke the glass for its tool, waits for nobody.
 pub(super) fn under_glass(
     snapshot: &Snapshot,
@@ -97,7 +76,7 @@ pub(super) fn under_glass(
     at: Millis,
     explanation: &mut Explanation,
 ) {
-    if explanation.outcome != Outcome::NeedsApproval || explanation.policies != [SECOND_PERSON] {
+    if explanation.outcome != Outcome::NeedsApproval || !explanation.asks_only_for_a_second_person() {
         return;
     }
     let position = snapshot.catalogue.position(tool);
