@@ -63,6 +63,18 @@ impl Entered {
         Ok(())
     }
 
+    /// The same request on what holds now, if that is another snapshot: reading the body may have taken a while.
+    ///
+    /// # Errors
+    /// A closed refusal: the caller, or the endpoint, is not there any more.
+    pub(crate) async fn on_current(self, gateway: &Gateway) -> Result<Self, Closed<Reply>> {
+        let current = gateway.live().current();
+        if Arc::ptr_eq(&current, self.place.snapshot()) {
+            return Ok(self);
+        }
+        Box::pin(self.on(gateway, current)).await
+    }
+
     /// The same request on another snapshot.
     ///
     /// # Errors

@@ -71,15 +71,9 @@ pub(crate) async fn pass(gateway: &Gateway, arrival: Arrival, body: Body) -> End
         Ok(received) => received,
         Err(reply) => return entered.refuse(gateway, reply).into(),
     };
-    // Reading the body may have taken a while; what counts is what holds now.
-    let current = gateway.live().current();
-    let entered = if Arc::ptr_eq(&current, entered.place().snapshot()) {
-        entered
-    } else {
-        match Box::pin(entered.on(gateway, current)).await {
-            Ok(entered) => entered,
-            Err(closed) => return closed.into(),
-        }
+    let entered = match entered.on_current(gateway).await {
+        Ok(entered) => entered,
+        Err(closed) => return closed.into(),
     };
     let gateway = gateway.clone();
     let running = Arc::clone(&gateway.shared);
@@ -193,12 +187,9 @@ async fn call(
         let (guarded, afforded) = match guard::guard(gateway, permit, &brought).await {
             Ok(guarded) => {
                 opened.ruled(guarded.ruled());
-                match afford::afford(gateway, &guarded).await {
+                match afforded(gateway, &mut opened, &guarded, (request.id, era, &face)).await {
                     Ok(afforded) => (guarded, afforded),
-                    Err(not_now) => {
-                        opened.refused();
-                        return opened.close(not_now.reply(request.id, era, &face)).await;
-                    }
+                    Err(reply) => return opened.close(reply).await,
                 }
             }
             Err(Refusal::Unapproved(unapproved)) => {
@@ -251,12 +242,9 @@ async fn approved(
 ) -> Settled {
     let unapproved = match unapproved.under_glass(gateway.live().clock().now()) {
         Ok(guarded) => {
-            return match afford::afford(gateway, &guarded).await {
+            return match afforded(gateway, opened, &guarded, (asking.id, asking.era, asking.face)).await {
                 Ok(afforded) => Settled::Free(guarded, afforded),
-                Err(not_now) => {
-                    opened.refused();
-                    Settled::Told(not_now.reply(asking.id, asking.era, asking.face))
-                }
+                Err(reply) => Settled::Told(reply),
             };
         }
         Err(unapproved) => unapproved,
@@ -270,6 +258,19 @@ async fn approved(
         opened.ruled(guarded.ruled());
     }
     settled
+}
+
+/// What a guarded call takes to be sent now, or the answer that it is not.
+async fn afforded(
+    gateway: &Gateway,
+    opened: &mut Opened,
+    guarded: &Guarded,
+    (id, era, face): (ambit_mcp::Id<'_>, Era, &reply::Server),
+) -> Result<Afforded, Reply> {
+    afford::afford(gateway, guarded).await.map_err(|not_now| {
+        opened.refused();
+        not_now.reply(id, era, face)
+    })
 }
 
 /// A call that may be dispatched, and what it holds for it.

@@ -11,8 +11,6 @@ mod evaluate;
 mod metadata;
 mod subject;
 
-use std::sync::Arc;
-
 use ambit_mcp::headers;
 use axum::{
     body::Body,
@@ -115,15 +113,9 @@ async fn pass(gateway: &Gateway, arrival: Arrival, body: Body, api: Api) -> Clos
         Ok(received) => received,
         Err(reply) => return entered.refuse(gateway, in_words(reply)),
     };
-    // Reading the body may have taken a while; what counts is what holds now.
-    let current = gateway.live().current();
-    let entered = if Arc::ptr_eq(&current, entered.place().snapshot()) {
-        entered
-    } else {
-        match Box::pin(entered.on(gateway, current)).await {
-            Ok(entered) => entered,
-            Err(closed) => return closed,
-        }
+    let entered = match entered.on_current(gateway).await {
+        Ok(entered) => entered,
+        Err(closed) => return closed,
     };
     let asked = match Asked::read(&body, api == Api::Evaluations, &gateway.shared.settings.limits) {
         Ok(asked) => asked,

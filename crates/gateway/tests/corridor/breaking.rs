@@ -1,11 +1,11 @@
 //! Breaking the glass: a call waits for nobody, as long as it is broken, and for nothing else is anything different.
 
-use ambit_model::{break_glass::BreakGlass, ids::ServerSlug, label::Label, revocation::Scope, toolset::Selector};
+use ambit_model::{break_glass::BreakGlass, label::Label, revocation::Scope};
 use serde_json::json;
 
 use crate::{
     approving::{TOOL, delete, told},
-    room::{Room, document},
+    room::{Room, document, label},
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -108,14 +108,14 @@ async fn a_request_that_waits_stays_one_and_its_no_says_nothing_about_broken_gla
 #[tokio::test]
 async fn what_strangers_may_have_asked_for_waits_under_broken_glass_too() {
     let room = Room::guarded_over(|deployment| {
-        let api = deployment.servers.get_mut(&ServerSlug::parse("api").unwrap()).unwrap();
-        api.labels = [
-            ("api/list-things", Label::PrivateData),
-            ("api/get-thing", Label::UntrustedContent),
-            ("api/delete-*", Label::PublicSink),
-        ]
-        .map(|(tools, label)| (Selector::try_from(tools.to_owned()).unwrap(), [label].into()))
-        .to_vec();
+        label(
+            deployment,
+            [
+                ("api/list-things", Label::PrivateData),
+                ("api/get-thing", Label::UntrustedContent),
+                ("api/delete-*", Label::PublicSink),
+            ],
+        );
     })
     .await;
     room.break_glass("glass:1", "alice", "c1", "destroys").await;

@@ -4,26 +4,25 @@ use ambit_identity::approvals::{Ballot, vote};
 use ambit_live::deployment::Deployment;
 use ambit_model::{
     approval::{Says, Via},
-    ids::{ApprovalId, ServerSlug, UserKey},
+    ids::{ApprovalId, UserKey},
     label::Label,
-    toolset::Selector,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    room::{Answer, Room},
+    room::{Answer, Room, label},
     upstream::Act,
 };
 
 fn labelled(deployment: &mut Deployment) {
-    let api = deployment.servers.get_mut(&ServerSlug::parse("api").unwrap()).unwrap();
-    api.labels = [
-        ("api/list-*", Label::PrivateData),
-        ("api/get-thing", Label::UntrustedContent),
-        ("api/create-thing", Label::PublicSink),
-    ]
-    .map(|(tools, label)| (Selector::try_from(tools.to_owned()).unwrap(), [label].into()))
-    .to_vec();
+    label(
+        deployment,
+        [
+            ("api/list-*", Label::PrivateData),
+            ("api/get-thing", Label::UntrustedContent),
+            ("api/create-thing", Label::PublicSink),
+        ],
+    );
 }
 
 async fn send_out(room: &Room, token: &str) -> Answer {

@@ -39,6 +39,7 @@ use ambit_model::{
         AgentId, ClientId, CredentialId, EndpointSlug, GrantId, Millis, ServerSlug, Subject, ToolName, ToolsetSlug,
         UserKey,
     },
+    label::Label,
     revocation::Scope,
     secret::{Secret, SecretRef},
     server::{
@@ -845,6 +846,13 @@ pub fn grant(id: &str, user: &str, toolset: &str) -> Grant {
         origin: GrantOrigin::Config,
         constraints: Constraints::default(),
     }
+}
+
+/// Says what passes through tools of the API.
+pub fn label<const N: usize>(deployment: &mut Deployment, labels: [(&str, Label); N]) {
+    let selector = |tools: &str| Selector::try_from(tools.to_owned()).unwrap();
+    deployment.servers.get_mut("api").unwrap().labels =
+        labels.map(|(tools, label)| (selector(tools), [label].into())).to_vec();
 }
 
 /// Its servers are waited for longer than any test takes.

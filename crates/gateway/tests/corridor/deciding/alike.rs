@@ -6,12 +6,11 @@ use ambit_model::{
     constraints::{Constraints, ToolPattern},
     ids::ToolName,
     label::Label,
-    toolset::Selector,
 };
 use serde_json::{Value, json};
 
 use super::{ONE, ask, decided, question, somebody, subject, with_clients};
-use crate::room::Room;
+use crate::room::{Room, label};
 
 const RULES: &str = r#"
 @id("second-person") forbid (principal, action == Action::"api/get-thing", resource)
@@ -35,13 +34,14 @@ fn narrowed(deployment: &mut Deployment) {
     let api = deployment.servers.values_mut().find(|server| server.slug.as_str() == "api").unwrap();
     // What destroys waits for people, unless they waived it.
     api.approvals.waivers.remove(&ToolName::parse("delete-thing").unwrap());
-    api.labels = [
-        ("api/list-*", Label::PrivateData),
-        ("api/get-thing", Label::UntrustedContent),
-        ("api/create-thing", Label::PublicSink),
-    ]
-    .map(|(tools, label)| (Selector::try_from(tools.to_owned()).unwrap(), [label].into()))
-    .to_vec();
+    label(
+        deployment,
+        [
+            ("api/list-*", Label::PrivateData),
+            ("api/get-thing", Label::UntrustedContent),
+            ("api/create-thing", Label::PublicSink),
+        ],
+    );
 }
 
 const TOOLSETS: [&[&str]; 4] = [&[], &["reads"], &["reads", "writes"], &["reads", "writes", "destroys"]];
