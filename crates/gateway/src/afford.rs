@@ -35,8 +35,8 @@ pub(crate) struct NotNow {
 /// # Errors
 /// [`NotNow`], with when to come back.
 pub(crate) async fn afford(gateway: &Gateway, guarded: &Guarded) -> Result<Afforded, NotNow> {
-    let (shared, caller) = (&gateway.shared, guarded.caller());
-    let place = match guarded.server() {
+    let (shared, caller, server) = (&gateway.shared, guarded.caller(), guarded.server());
+    let place = match server {
         Some(server) => Some(shared.upstreams.place(caller.person(), server).await.map_err(|shares::Held| NotNow {
             sentence: format!("as many of your calls of server `{}` are running as one person may have", server.slug),
             result: "busy",
@@ -45,7 +45,7 @@ pub(crate) async fn afford(gateway: &Gateway, guarded: &Guarded) -> Result<Affor
         None => None,
     };
     let now = gateway.live().clock().now();
-    let pass = guarded.server().map(|server| shared.breakers.pass(&server.slug, server.limits.breaker, now));
+    let pass = server.map(|server| shared.breakers.pass(&server.slug, server.limits.breaker, now));
     let pass = pass.transpose().map_err(|open| NotNow {
         sentence: format!(
             "server `{}` did not answer the last calls, so it is left alone for a while",

@@ -15,6 +15,9 @@ use crate::{gateway::Gateway, guard::Guarded};
 pub(crate) async fn touch(gateway: &Gateway, guarded: &Guarded) -> Result<(), Down> {
     let Some(server) = guarded.server().filter(|server| !server.labels.is_empty()) else { return Ok(()) };
     let labels: BTreeSet<Label> = server.labels_of(guarded.tool().id());
+    if !labels.iter().any(|label| label.is_carried()) {
+        return Ok(());
+    }
     let (live, now, caller) = (gateway.live(), gateway.live().clock().now(), guarded.caller().name());
     // Boxed: what writes to the store is large, and most calls have no use for it.
     Box::pin(live.flow().touch(live.store(), &caller, &labels, now)).await.map_err(|error| {

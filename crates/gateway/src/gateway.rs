@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use ambit_egress::Client;
 use ambit_identity::authenticate::Authenticator;
-use ambit_live::Live;
+use ambit_live::{Live, recorder::Durability};
 use ambit_mcp::strict::Limits;
 use ambit_model::budget::DayCount;
 
@@ -77,6 +77,16 @@ pub enum Reads {
     Written,
     /// The disk has its record (`[trail] reads = "durable"`).
     Durable,
+}
+
+impl Reads {
+    /// The same, as the recorder takes it.
+    pub(crate) const fn durability(self) -> Durability {
+        match self {
+            Self::Written => Durability::Written,
+            Self::Durable => Durability::Synced,
+        }
+    }
 }
 
 /// How many refusals a source prefix gets.

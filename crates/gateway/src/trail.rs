@@ -29,7 +29,7 @@ use ambit_policy::Verdict;
 use crate::{
     answer::{Note, Reply},
     authenticate::Entered,
-    gateway::{Gateway, Reads},
+    gateway::Gateway,
     guard::Guarded,
     http::Place,
     own::OwnTool,
@@ -325,10 +325,7 @@ impl Opened {
     }
 
     fn durability(&self) -> Durability {
-        let reads = match self.gateway.shared.settings.reads {
-            Reads::Written => Durability::Written,
-            Reads::Durable => Durability::Synced,
-        };
+        let reads = self.gateway.shared.settings.reads.durability();
         match (&self.draft.judged, self.stage) {
             (Some(Judged::Tool { tool, .. }), Stage::Dispatched) if tool.effect.effect != ambit_model::Effect::Read => {
                 Durability::Synced

@@ -229,9 +229,9 @@ impl Caller {
 /// What a combination of user, agent and client is known by. An absent part is not an empty one.
 pub fn name(user: Option<&str>, agent: Option<&str>, client: &str) -> Digest {
     let is_there = |part: Option<&str>| if part.is_some() { &b"1"[..] } else { b"0" };
-    let text = |part: Option<&'_ str>| part.unwrap_or_default().as_bytes().to_vec();
-    let (user_text, agent_text) = (text(user), text(agent));
-    Digest::of_parts([is_there(user), &user_text, is_there(agent), &agent_text, client.as_bytes()])
+    let (user_text, agent_text) = (user.unwrap_or_default(), agent.unwrap_or_default());
+    let there = (is_there(user), is_there(agent));
+    Digest::of_parts([there.0, user_text.as_bytes(), there.1, agent_text.as_bytes(), client.as_bytes()])
 }
 
 /// What the one who answers for a use is known by: the user, else the agent, else the client. Each kind of them apart.

@@ -213,12 +213,17 @@ impl AccessStage {
         }
     }
 
+    /// Until when it waits for the next person, if something can still become of it.
+    pub const fn open_until(&self) -> Option<Millis> {
+        match self {
+            Self::Unconfirmed { until } | Self::Waiting { until, .. } => Some(*until),
+            Self::Approved { .. } | Self::Denied { .. } | Self::Withdrawn { .. } | Self::Lapsed { .. } => None,
+        }
+    }
+
     /// Whether something can still become of it.
     pub const fn is_open(&self) -> bool {
-        match self {
-            Self::Unconfirmed { .. } | Self::Waiting { .. } => true,
-            Self::Approved { .. } | Self::Denied { .. } | Self::Withdrawn { .. } | Self::Lapsed { .. } => false,
-        }
+        self.open_until().is_some()
     }
 
     /// Whether the same wish, made again at this instant, is told of this one instead of being made anew.

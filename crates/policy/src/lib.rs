@@ -44,7 +44,7 @@ pub use names::Declared;
 pub use organisation::{KeptPolicies, MAX_BYTES, Policies, PolicyFile};
 pub use per_call::{CallFacts, CallVerdict, Login, Missing, kept_within};
 pub use problem::RuleProblem;
-pub use rules::{RulesError, check};
+pub use rules::{RulesError, check, id::ARGUMENTS};
 pub use verdict::{Verdict, Visible};
 pub use zone::UnknownTimezone;
 

@@ -30,7 +30,7 @@ pub(crate) mod id {
     pub(crate) const OPERATOR_DESTRUCTIVE: &str = "guard.operator-destructive";
     pub(crate) const TOKEN_SCOPE: &str = "guard.token-scope";
     /// No rule of the set: the grants themselves leave nothing to call.
-    pub(crate) const ARGUMENTS: &str = "guard.argument-constraints";
+    pub const ARGUMENTS: &str = "guard.argument-constraints";
     pub(crate) const FLOW: &str = "guard.flow";
     pub(crate) const NEEDS_APPROVAL: &str = "guard.destructive-needs-approval";
 }

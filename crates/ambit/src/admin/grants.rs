@@ -2,7 +2,7 @@
 //! an order that does not move while somebody turns them.
 
 use ambit_identity::access::people::servers_of;
-use ambit_live::Live;
+use ambit_live::{Live, deployment::Deployment};
 use ambit_model::{
     grant::GrantSubject,
     ids::{GrantId, Millis, ToolsetSlug},
@@ -80,9 +80,7 @@ impl Query {
         let subject = match (self.holder_kind, &self.holder) {
             (None, None) => None,
             (Some(kind), Some(name)) => {
-                let kind = serde_json::to_value(kind).ok();
-                let parsed = kind.as_ref().and_then(|kind| GrantSubject::parse(kind.as_str()?, name));
-                let subject = parsed.and_then(Result::ok);
+                let subject = GrantSubject::parse(kind.as_str(), name).and_then(Result::ok);
                 Some(
                     subject
                         .ok_or_else(|| Trouble::new(Kind::Refused, "it names no holder of this kind").at("/holder"))?,
@@ -121,7 +119,7 @@ pub(super) async fn list(live: &Live, by: &Actor, query: &Query) -> Result<Holdi
     let wanted = query.wanted(now)?;
     let all = holdings::list(&snapshot.deployment, Some(live.store()), &wanted, now).await;
     let all = all.map_err(ActError::from)?;
-    let reached = |holding: &&Holding| sees(&rights, &holding.toolset, live);
+    let reached = |holding: &&Holding| sees(&rights, &holding.toolset, &snapshot.deployment);
     let beyond = |holding: &&Holding| {
         after.as_ref().is_none_or(|(at, id)| (holding.expires_at, holding.id.as_str()) > (*at, id.as_str()))
     };
@@ -138,19 +136,20 @@ pub(super) async fn list(live: &Live, by: &Actor, query: &Query) -> Result<Holdi
 
 /// Whether somebody may know of a grant or reveal.
 pub(super) async fn is_shown(live: &Live, by: &Actor, id: &GrantId) -> Result<bool, ActError> {
-    let rights = live.current().deployment.roles.rights_of(by);
+    let snapshot = live.current();
+    let deployment = &snapshot.deployment;
+    let rights = deployment.roles.rights_of(by);
     let toolset = match grants::find(live.store(), id).await? {
         Some(record) => Some(record.grant.toolset),
         None => reveals::find(live.store(), id).await?.map(|record| record.reveal.toolset),
     };
-    let declared = live.current();
-    let declared = declared.deployment.grants.iter().find(|grant| grant.id == *id).map(|grant| &grant.toolset);
-    Ok(toolset.as_ref().or(declared).is_some_and(|toolset| sees(&rights, toolset, live)))
+    let declared = deployment.grants.iter().find(|grant| grant.id == *id).map(|grant| &grant.toolset);
+    Ok(toolset.as_ref().or(declared).is_some_and(|toolset| sees(&rights, toolset, deployment)))
 }
 
-fn sees(rights: &Rights, toolset: &ToolsetSlug, live: &Live) -> bool {
+fn sees(rights: &Rights, toolset: &ToolsetSlug, deployment: &Deployment) -> bool {
     let reads_all = rights.are(Role::Admin) || rights.are(Role::Auditor);
-    reads_all || servers_of(&live.current().deployment, toolset).iter().any(|server| rights.own(server))
+    reads_all || servers_of(deployment, toolset).iter().any(|server| rights.own(server))
 }
 
 /// The place of a grant in the order, as a page gives it on.

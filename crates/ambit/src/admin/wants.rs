@@ -74,7 +74,7 @@ pub enum HolderKind {
 }
 
 impl HolderKind {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Group => "group",

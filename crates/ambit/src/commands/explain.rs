@@ -2,7 +2,7 @@
 
 use ambit_live::Snapshot;
 use ambit_model::{Outcome, caller::CallerFacts, endpoint::Endpoint, ids::ToolId};
-use ambit_policy::{Explanation, explain_call};
+use ambit_policy::{ARGUMENTS, Explanation, explain_call};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -17,9 +17,6 @@ mod unknown;
 
 use approving::Approving;
 use call::{Call, Particulars};
-
-/// The decision of a call that the grants leave no argument for.
-const ARGUMENTS: &str = "guard.argument-constraints";
 
 /// The largest arguments that are looked at, in bytes.
 const MAX_ARGUMENTS: usize = 1024 * 1024;

@@ -9,7 +9,7 @@ use ambit_identity::{
 use ambit_live::Live;
 use ambit_model::{
     access::{AccessRequest, AccessStage, life_text},
-    approval::{Says, Via},
+    approval::Says,
     ids::AccessId,
     operator::Actor,
 };
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{
     act::Done,
-    approve::{person_of, unable},
+    approve::{person_of, unable, via},
     context::OperatorContext,
     entitle::with_reason,
     perform::ActError,
@@ -46,11 +46,7 @@ pub(super) async fn decide(
         with_reason(reason)?;
     }
     let since = live.clock().now();
-    let via = match by {
-        Actor::OsUser(_) | Actor::Ambit => Via::Command,
-        Actor::Person(_) => Via::Api,
-    };
-    let ruling = Ruling { id, by: &person, since, says, via, reason };
+    let ruling = Ruling { id, by: &person, since, says, via: via(by), reason };
     let stage = decide_one(live, ruling).await.map_err(|error| match error {
         DecideError::Unable(error) => unable(error),
         DecideError::NotFound(_) => ActError::Absent(error.to_string()),

@@ -47,11 +47,7 @@ pub(super) async fn decide(
         with_reason(reason)?;
     }
     let since = live.clock().now();
-    let via = match by {
-        Actor::OsUser(_) | Actor::Ambit => Via::Command,
-        Actor::Person(_) => Via::Api,
-    };
-    let ballot = Ballot { id, by: &person, since, says, via, reason };
+    let ballot = Ballot { id, by: &person, since, says, via: via(by), reason };
     let stage = approvals::vote(live, ballot).await.map_err(|error| match error {
         VoteError::Unable(error) => unable(error),
         VoteError::NotFound(_) => ActError::Absent(error.to_string()),
@@ -63,6 +59,14 @@ pub(super) async fn decide(
 
 fn who<'a>(by: &Actor, context: &'a OperatorContext) -> Result<(&'a Live, UserKey), ActError> {
     person_of(by, context, ("no call waits", "approver"))
+}
+
+/// By which way somebody says something.
+pub(super) const fn via(by: &Actor) -> Via {
+    match by {
+        Actor::OsUser(_) | Actor::Ambit => Via::Command,
+        Actor::Person(_) => Via::Api,
+    }
 }
 
 /// The person an operator is, on a running server; without one nothing waits.

@@ -35,11 +35,11 @@ pub(super) async fn review(
     let found = broken_glass::find(&context.store, id).await?;
     let glass = found
         .ok_or_else(|| ActError::Absent(format!("no glass was broken as `{id}`: see `ambit break-glass list`")))?;
-    let who = &glass.reveal.reveal.user;
+    let (reveal, now) = (&glass.reveal.reveal, context.clock.now());
+    let who = &reveal.user;
     if own_people(&context.deployment().roles.rights_of(by), &context.deployment()).contains(who) {
         return Err(ActError::NotYours(format!("you are {who}, who broke it: let somebody else look at it")));
     }
-    let (reveal, now) = (&glass.reveal.reveal, context.clock.now());
     // One word is all there is, so it is about everything that was done under it.
     if glass.reveal.ended.is_none() && now < reveal.expires_at {
         return Err(ActError::Refused(format!(
@@ -47,7 +47,7 @@ pub(super) async fn review(
             instant_text(reveal.expires_at)
         )));
     }
-    let review = Review { by: by.to_string(), at: context.clock.now(), says: says.to_owned() };
+    let review = Review { by: by.to_string(), at: now, says: says.to_owned() };
     let mut tx = context.store.begin().await?;
     if !broken_glass::review(&mut tx, id, &review).await? {
         return Err(ActError::Refused(format!("`{id}` was looked at before: see `ambit break-glass list`")));

@@ -22,8 +22,9 @@ pub(super) async fn import(
         return Err(ActError::Refused(format!("import between 1 and {MAX_IMPORTED} grants at once")));
     }
     let (mut made, mut problems) = (Vec::new(), Vec::new());
-    for (index, one) in imported.iter().enumerate() {
-        if let Some(earlier) = imported.iter().take(index).find(|earlier| earlier.alone() == one.alone()) {
+    let acts: Vec<_> = imported.iter().map(|one| (one, one.alone())).collect();
+    for (index, (one, act)) in acts.iter().enumerate() {
+        if let Some((earlier, _)) = acts.iter().take(index).find(|(_, earlier)| earlier == act) {
             problems.push(format!("line {}: it says the same as line {}: leave it out", one.line, earlier.line));
             continue;
         }

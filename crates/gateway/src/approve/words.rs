@@ -27,7 +27,7 @@ pub(super) struct Told {
 }
 
 /// Where a request is looked at and decided.
-pub(super) fn page(deployment: &Deployment, approval: &Approval) -> String {
+pub(crate) fn page(deployment: &Deployment, approval: &Approval) -> String {
     format!("{}/approvals/{}", deployment.public_url, approval.id)
 }
 

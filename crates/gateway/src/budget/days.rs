@@ -56,8 +56,7 @@ impl What {
         match text.split_once(':') {
             None => (text == "request").then_some(Self::Request),
             Some(("effect", effect)) => {
-                let all = [Effect::Read, Effect::Write, Effect::Destructive];
-                all.into_iter().find(|known| known.as_str() == effect).map(Self::Effect)
+                Effect::ALL.into_iter().find(|known| known.as_str() == effect).map(Self::Effect)
             }
             Some(("tool", tool)) => ToolId::parse(tool).ok().map(Self::Tool),
             Some(_) => None,

@@ -197,7 +197,7 @@ fn stands(place: &Place, request: &AccessRequest, deciders: &[String]) -> Told {
         "for_seconds": request.life_ms / 1000,
         "link": link,
         "deciders": deciders.iter().take(5).collect::<Vec<_>>(),
-        "until": open_until(&request.stage).map(instant_text),
+        "until": request.stage.open_until().map(instant_text),
     });
     Told { sentence, structured, outcome, result }
 }
@@ -205,15 +205,4 @@ fn stands(place: &Place, request: &AccessRequest, deciders: &[String]) -> Told {
 /// Where a request is looked at.
 pub(super) fn link(place: &Place, request: &AccessRequest) -> String {
     format!("{}{}", place.snapshot().deployment.public_url, access::path(&request.id))
-}
-
-/// Until when an open request waits for the next person.
-pub(super) fn open_until(stage: &AccessStage) -> Option<ambit_model::ids::Millis> {
-    match stage {
-        AccessStage::Unconfirmed { until } | AccessStage::Waiting { until, .. } => Some(*until),
-        AccessStage::Approved { .. }
-        | AccessStage::Denied { .. }
-        | AccessStage::Withdrawn { .. }
-        | AccessStage::Lapsed { .. } => None,
-    }
 }

@@ -22,10 +22,15 @@ use serde_json::{Value, json};
 
 use super::{
     Failed, OwnTool, Told,
-    request::{link, open_until},
+    request::link,
     wish::{object, only},
 };
-use crate::{approve::words::time, authenticate::Entered, authorize, gateway::Gateway};
+use crate::{
+    approve::words::{page, time},
+    authenticate::Entered,
+    authorize,
+    gateway::Gateway,
+};
 
 /// Most requests, and most calls that wait, that are told.
 const MOST: usize = 10;
@@ -181,7 +186,7 @@ impl Holding<'_> {
 }
 
 fn request_line(entered: &Entered, request: &AccessRequest) -> String {
-    let open = open_until(&request.stage).map(|until| format!(", until {}", time(until))).unwrap_or_default();
+    let open = request.stage.open_until().map(|until| format!(", until {}", time(until))).unwrap_or_default();
     format!("`{}` {}{open}: {}", request.toolset, request.stage.as_str(), link(entered.place(), request))
 }
 
@@ -190,7 +195,7 @@ fn request_members(entered: &Entered, request: &AccessRequest) -> Value {
         "request": request.id,
         "toolset": request.toolset,
         "status": request.stage.as_str(),
-        "until": open_until(&request.stage).map(instant_text),
+        "until": request.stage.open_until().map(instant_text),
         "link": link(entered.place(), request),
     })
 }
@@ -222,7 +227,7 @@ async fn waiting_calls(gateway: &Gateway, entered: &Entered, now: Millis) -> Res
         let listed =
             visible.tools.contains(&number) && !authorize::is_revoked(place.snapshot(), number, caller.issued_at());
         let shown = view.shown_name(position).filter(|_| listed)?.to_owned();
-        let link = format!("{}/approvals/{}", place.snapshot().deployment.public_url, approval.id);
+        let link = page(&place.snapshot().deployment, &approval);
         Some(Call { tool: approval.tool, shown, id: approval.id.to_string(), stage: stage.as_str(), link })
     });
     Ok(calls.take(MOST).collect())

@@ -12,7 +12,7 @@ use crate::{
     answer::Reply,
     authenticate::Entered,
     decision::{Evaluation, in_words},
-    gateway::{Gateway, Reads},
+    gateway::Gateway,
 };
 
 /// The records of one request, in the making.
@@ -34,10 +34,7 @@ impl Evaluating {
             tracing::error!(%unavailable, "the trail takes no records: questions are refused");
             super::refuse_known(gateway, entered.place().slug(), entered.source(), withheld())
         })?;
-        let durability = match gateway.shared.settings.reads {
-            Reads::Written => Durability::Written,
-            Reads::Durable => Durability::Synced,
-        };
+        let durability = gateway.shared.settings.reads.durability();
         Ok(Self { gateway: gateway.clone(), open, durability, written: Vec::with_capacity(1) })
     }
 

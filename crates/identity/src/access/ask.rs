@@ -10,7 +10,6 @@ use ambit_model::{
     access::{AccessRequest, AccessStage, AccessTold, UNCONFIRMED_LIFE_MS},
     caller::CallerFacts,
     endpoint::Endpoint,
-    event::RequestId,
     ids::{AccessId, Millis},
 };
 use ambit_store::access_requests::{self as rows, Opened};
@@ -19,7 +18,7 @@ use serde_json::json;
 use super::{Unable, catalogue, lapse, people, record, why_not};
 use crate::{
     approvals::{
-        caller_text,
+        caller_text, fresh_id,
         people::{askers, name},
         repeated,
     },
@@ -96,7 +95,7 @@ pub async fn ask(live: &Live, snapshot: &Arc<Snapshot>, wish: &Wish<'_>) -> Resu
     if deciders.is_empty() {
         return Ok(Asked::Nobody);
     }
-    let id = RequestId(u128::from_be_bytes(live.keys().random()?)).to_text();
+    let id = fresh_id(live.keys())?;
     let fresh = AccessRequest {
         id: AccessId::parse(&id).map_err(|_| KeyError::NoRandomness)?,
         user: facts.key.clone(),
@@ -146,19 +145,8 @@ async fn open(live: &Live, snapshot: &Snapshot, fresh: &AccessRequest, now: Mill
         });
         let by = caller_text(Some(&request.user), request.agent.as_ref());
         let reason = Some(request.told.reason.as_str());
-        record_new(live, &by, request, after, reason).await?;
+        record(live, (&by, "access.request"), request, after, reason).await?;
     }
     tx.commit().await?;
     Ok(opened)
-}
-
-/// A new request had no stage before.
-async fn record_new(
-    live: &Live,
-    by: &str,
-    request: &AccessRequest,
-    after: serde_json::Value,
-    reason: Option<&str>,
-) -> Result<(), Unable> {
-    record(live, (by, "access.request"), request, after, reason).await.map_err(Unable::from)
 }

@@ -6,7 +6,6 @@ use ambit_model::{
     access::{AccessDecision, AccessRequest, AccessStage},
     approval::{Says, Via},
     constraints::Constraints,
-    event::RequestId,
     grant::{Grant, GrantOrigin, GrantSubject},
     ids::{AccessId, GrantId, Millis, UserKey},
 };
@@ -14,7 +13,7 @@ use ambit_store::{Tx, access_requests as rows, grants, revision};
 use serde_json::json;
 
 use super::{Unable, lapse, people, record, tell, why_not};
-use crate::approvals::{Repeatable, repeated};
+use crate::approvals::{Repeatable, fresh_id, repeated};
 
 /// How often a decision is made again because something was changed while it was made.
 const ANEW: u32 = 3;
@@ -163,7 +162,7 @@ async fn write(
 
 /// The grant that a yes makes: for exactly the person, the toolset and the length that was asked for.
 fn grant(live: &Live, request: &AccessRequest, ruling: Ruling<'_>, now: Millis) -> Result<Grant, DecideError> {
-    let id = RequestId(u128::from_be_bytes(live.keys().random().map_err(Unable::from)?)).to_text();
+    let id = fresh_id(live.keys()).map_err(Unable::from)?;
     let id = GrantId::parse(&format!("request:{id}")).map_err(|_| ambit_live::keys::KeyError::NoRandomness);
     Ok(Grant {
         id: id.map_err(Unable::from)?,

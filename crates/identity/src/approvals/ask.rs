@@ -9,7 +9,6 @@ use ambit_live::{Live, Snapshot, notices::NoticeKind};
 use ambit_model::{
     approval::{Approval, ExactCall, Lapse, Party, REQUEST_LIFE_MS, Stage, Told},
     caller::CallerFacts,
-    event::RequestId,
     ids::{ApprovalId, Millis},
     server::Server,
 };
@@ -19,7 +18,7 @@ use ambit_store::{
 };
 use serde_json::json;
 
-use super::{Unable, caller_text, is_revoked, lapse, people, record, repeated, seal, tell};
+use super::{Unable, caller_text, fresh_id, is_revoked, lapse, people, record, repeated, seal, tell};
 
 /// The shortest and the longest wait that a repeated call is told.
 const FIRST_WAIT_MS: Millis = 5_000;
@@ -179,7 +178,7 @@ async fn open(
 ) -> Result<Opened, Unable> {
     let ExactCall { user, agent, client, endpoint, tool, definition, .. } = asked.exact;
     let until = now.saturating_add(REQUEST_LIFE_MS);
-    let id = RequestId(u128::from_be_bytes(live.keys().random()?)).to_text();
+    let id = fresh_id(live.keys())?;
     let server = asked.server;
     let wish = Approval {
         id: ApprovalId::parse(&id).map_err(|_| ambit_live::keys::KeyError::NoRandomness)?,

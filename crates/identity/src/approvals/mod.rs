@@ -25,6 +25,7 @@ use ambit_live::{
 use ambit_model::{
     Digest,
     approval::{Approval, Lapse},
+    event::RequestId,
     ids::{AgentId, ApprovalId, Millis, UserKey},
     revocation::Scope,
 };
@@ -71,6 +72,11 @@ where
             result => return result,
         }
     }
+}
+
+/// An id that nobody can guess.
+pub(crate) fn fresh_id(keys: &Keys) -> Result<String, KeyError> {
+    Ok(RequestId(u128::from_be_bytes(keys.random()?)).to_text())
 }
 
 /// Who made a call, in the words of the trail.

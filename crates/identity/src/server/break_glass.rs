@@ -11,7 +11,6 @@ use ambit_live::{
 use ambit_model::{
     break_glass::MAX_BROKEN_MS,
     calendar::instant_text,
-    event::RequestId,
     grant::Reveal,
     ids::{ClientId, GrantId, Millis, ToolsetSlug},
 };
@@ -159,7 +158,7 @@ async fn wish(server: &Server, snapshot: &Snapshot, session: &Session, fields: &
     if reason.is_empty() {
         return Err(PageError::Bad("Say why: somebody will look at it afterwards."));
     }
-    let id = RequestId(u128::from_be_bytes(server.live.keys().random().map_err(super::failure::Down::from)?)).to_text();
+    let id = crate::approvals::fresh_id(server.live.keys()).map_err(super::failure::Down::from)?;
     let now = server.now();
     Ok(Reveal {
         id: GrantId::parse(&format!("glass:{id}")).map_err(|_| PageError::Bad("Try again."))?,

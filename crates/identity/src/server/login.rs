@@ -88,7 +88,7 @@ fn destination(approval: &str) -> String {
     ApprovalId::parse(approval)
         .ok()
         .filter(|id| id.as_str() != ALL)
-        .map_or("/approvals".to_owned(), |id| approvals::path(&id))
+        .map_or(approvals::PATH.to_owned(), |id| approvals::path(&id))
 }
 
 /// The page of the request for access that a person came for, or of all of them. The id of an approval has no `-`.

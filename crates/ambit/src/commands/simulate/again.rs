@@ -14,7 +14,9 @@ use ambit_model::{
     ids::{AgentId, ClientId, EndpointSlug, IssuerName, ServerSlug, ToolId, ToolName, UserKey},
     replay::{KeptCall, KeptCaller},
 };
-use ambit_policy::{CallFacts, CallerClass, EndpointIndex, Judge, Login, Missing, ToolIndex, Verdict, kept_within};
+use ambit_policy::{
+    ARGUMENTS, CallFacts, CallerClass, EndpointIndex, Judge, Login, Missing, ToolIndex, Verdict, kept_within,
+};
 use serde_json::{Map, Value};
 
 use super::record::Decision;
@@ -35,9 +37,6 @@ pub(super) enum Again {
 fn gone(what: &'static str) -> Again {
     Again::Undecided(Missing { what, argument: None, rule: None })
 }
-
-/// The policy by which grants leave a call out.
-const ARGUMENTS: &str = "guard.argument-constraints";
 
 /// What one judge says.
 #[derive(Clone, PartialEq, Eq, Debug)]
