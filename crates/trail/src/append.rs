@@ -49,7 +49,8 @@ impl Reservation {
                     Durability::Synced => Wish::Now,
                     Durability::Written => Wish::Soon,
                 });
-                Appended(State::Waiting { shared: self.shared.clone(), ticket, durability, listening: false })
+                let shared = self.shared.clone();
+                Appended(State::Waiting { shared, ticket, durability, gave_way: false, listening: false })
             }
         }
     }
@@ -73,7 +74,7 @@ pub struct Appended(State);
 
 enum State {
     Refused(AppendError),
-    Waiting { shared: Arc<Shared>, ticket: u64, durability: Durability, listening: bool },
+    Waiting { shared: Arc<Shared>, ticket: u64, durability: Durability, gave_way: bool, listening: bool },
     Done,
 }
 
@@ -84,8 +85,13 @@ impl Future for Appended {
         let done = match &mut self.0 {
             State::Done => return Poll::Pending,
             State::Refused(error) => Err(error.clone()),
-            State::Waiting { shared, ticket, durability, listening } => {
+            State::Waiting { shared, ticket, durability, gave_way, listening } => {
                 if *durability == Durability::Written && shared.progress.look(*ticket, *durability).is_none() {
+                    if !std::mem::replace(gave_way, true) {
+                        // Whoever is ready to run on this thread lines up first: then one write carries the records of all.
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     shared.combine();
                 }
                 let polled = shared.progress.poll(*ticket, *durability, context.waker());
@@ -103,7 +109,7 @@ impl Future for Appended {
 
 impl Drop for Appended {
     fn drop(&mut self) {
-        if let State::Waiting { shared, ticket, durability, listening: true } = &self.0 {
+        if let State::Waiting { shared, ticket, durability, listening: true, .. } = &self.0 {
             shared.progress.forget(*ticket, *durability);
         }
     }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -114,6 +114,33 @@ async fn one_sync_serves_all_that_wait() {
     trail.close().await;
 }
 
+#[tokio::test]
+async fn records_of_all_who_are_ready_are_written_at_once() {
+    let files = FaultFiles::new();
+    let trail = open(&files);
+    let mut context = Context::from_waker(Waker::noop());
+    // The spare is made and the first segment filled, so nothing else writes.
+    eventually("prepared", || trail.shared().with_writer(|writer| writer.spare.is_some())).await;
+    let mut fewest = u64::MAX;
+    for _ in 0..50 {
+        let before = files.writes();
+        // One that is there already was written by the commit thread.
+        let begun = (0..32).filter_map(|n| {
+            let mut appended = Box::pin(trail.reserve(1).unwrap().append(note(&n.to_string(), Durability::Written)));
+            appended.as_mut().poll(&mut context).is_pending().then_some(appended)
+        });
+        let mut ready: Vec<_> = begun.collect();
+        for appended in &mut ready {
+            let leaf = std::future::poll_fn(|context| appended.as_mut().poll(context)).await;
+            assert!(leaf.is_ok());
+        }
+        fewest = fewest.min(files.writes() - before);
+    }
+    // The commit thread writes what it finds in line, and a checkpoint may fall in between: not every time.
+    assert_eq!(fewest, 1);
+    trail.close().await;
+}
+
 struct CountingWaker(AtomicUsize);
 
 impl Wake for CountingWaker {
@@ -123,7 +150,7 @@ impl Wake for CountingWaker {
 }
 
 #[tokio::test]
-async fn a_waiter_is_woken_once_and_a_written_record_without_any_wake() {
+async fn a_waiter_is_woken_once() {
     let files = FaultFiles::new();
     let trail = open(&files);
     let counter = Arc::new(CountingWaker(AtomicUsize::new(0)));
@@ -131,15 +158,16 @@ async fn a_waiter_is_woken_once_and_a_written_record_without_any_wake() {
     let mut context = Context::from_waker(&waker);
     for n in 0..20 {
         let mut written = std::pin::pin!(trail.reserve(1).unwrap().append(note("w", Durability::Written)));
-        // Another thread may be holding the writer at this very moment; then the record is written by that one.
-        if written.as_mut().poll(&mut context) == Poll::Ready(Ok(n)) {
-            continue;
+        let mut woken = 0;
+        // It gives way once. After that it is written where it is polled, or, if another thread is holding the writer at this very
+        // moment, by that one; and it may have been written by the commit thread before.
+        while written.as_mut().poll(&mut context).is_pending() {
+            woken += 1;
+            eventually("woken", || counter.0.load(Ordering::SeqCst) == woken).await;
         }
-        eventually("woken by the one that wrote it", || counter.0.load(Ordering::SeqCst) > 0).await;
-        assert_eq!(written.as_mut().poll(&mut context), Poll::Ready(Ok(n)));
+        assert!(woken <= 2, "{n}: {woken}");
         counter.0.store(0, Ordering::SeqCst);
     }
-    assert_eq!(counter.0.load(Ordering::SeqCst), 0, "written where it was polled");
     let mut synced = std::pin::pin!(trail.reserve(1).unwrap().append(note("s", Durability::Synced)));
     if synced.as_mut().poll(&mut context).is_pending() {
         assert!(synced.as_mut().poll(&mut context).is_pending() || counter.0.load(Ordering::SeqCst) == 1);
