@@ -25,15 +25,12 @@ use crate::body::Body;
 use crate::connect::Connector;
 use crate::handoff::{Handoff, Outgoing};
 use crate::kept::{Failed, Kept};
-use crate::pool::{Pool, Way};
+use crate::pool::{Late, Pool, Way};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::rules::EgressRules;
 use crate::send::{Lost, NotSent, SendError, Sent};
 use crate::target::Target;
 use crate::tls::{Roots, TlsError};
-
-/// Most header lines of an answer.
-const MAX_HEADERS: usize = 100;
 
 /// About the most bytes of an answer's head: the bound is looked at after each read, which may bring as much again.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -116,7 +113,8 @@ impl Client {
         let tls = settings.roots.client_config()?;
         let connector = Connector::new(Arc::clone(&rules), &resolver, tls, settings.connect_timeout);
         let mut http = http1::Builder::new();
-        http.max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+        // At most 100 header lines, which is what it takes unless told: told so, it would make room for them anew each time.
+        http.max_buf_size(MAX_HEAD_BYTES);
         let pool = Pool::new(settings.idle_timeout, settings.max_idle_per_host, settings.distrust);
         Ok(Self { shared: Arc::new(Shared { connector, http, pool, rules }) })
     }
@@ -174,12 +172,7 @@ impl Client {
         }
         let (request, handoff) = prepare(target, request).map_err(Sent::No)?;
         let slot = take_slot(target, deadline).await.map_err(Sent::No)?;
-        let exchange = self.shared.exchange(target, request, &handoff, (again, stands));
-        let (response, kept) = match timeout_at(deadline, exchange).await {
-            Ok(exchanged) => exchanged?,
-            Err(_) if handoff.give_up() => return Err(Sent::No(NotSent::Deadline)),
-            Err(_) => return Err(Sent::Maybe(Lost::Deadline)),
-        };
+        let (response, kept) = self.shared.exchange(target, request, (&handoff, deadline), (again, stands)).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Sent::Maybe(Lost::Switched));
         }
@@ -194,22 +187,23 @@ impl Shared {
         &self,
         target: &Target,
         mut request: Request<Outgoing>,
-        handoff: &Handoff,
+        (handoff, deadline): (&Handoff, Instant),
         (again, stands): (Again, Stands<'_>),
     ) -> Result<(Response<Incoming>, Kept), Sent> {
-        while let Some(mut kept) = self.pool.take(target.route()).await {
+        while let Some(mut kept) = self.pool.take(target.route(), deadline).await.map_err(|Late| late(handoff))? {
             if !stands() {
                 self.pool.way(target.route().clone()).give_back(kept);
                 return Err(Sent::No(NotSent::Withdrawn));
             }
             let spare = (again == Again::IfUnanswered).then(|| copy_of(&request)).flatten();
-            let failed = match kept.send(request).await {
+            let failed = match kept.send(request, deadline).await {
                 Ok(response) => return Ok((response, kept)),
                 Err(failed) => failed,
             };
             self.pool.look_back(target.route(), &kept);
             match failed {
                 Failed::Untaken(untaken) => request = *untaken,
+                Failed::Late => return Err(late(handoff)),
                 Failed::Taken { error, heard } => {
                     let lost = diagnose(error.as_ref(), handoff);
                     if heard && matches!(lost, Sent::Maybe(Lost::Malformed(_))) {
@@ -218,7 +212,9 @@ impl Shared {
                     }
                     return match (spare, &lost) {
                         (Some(spare), Sent::Maybe(Lost::Closed | Lost::Broken(_))) if !heard => {
-                            Box::pin(self.once_more(target, spare, handoff, stands)).await.unwrap_or(Err(lost))
+                            Box::pin(self.once_more(target, spare, (handoff, deadline), stands))
+                                .await
+                                .unwrap_or(Err(lost))
                         }
                         _ => Err(lost),
                     };
@@ -226,12 +222,13 @@ impl Shared {
             }
         }
         // Boxed, because every request would carry the room for it.
-        let mut fresh = Box::pin(self.connect(target, handoff)).await?;
+        let mut fresh = Box::pin(self.connect(target, (handoff, deadline))).await?;
         if !stands() {
             return Err(Sent::No(NotSent::Withdrawn));
         }
-        match fresh.send(request).await {
+        match fresh.send(request, deadline).await {
             Ok(response) => Ok((response, fresh)),
+            Err(Failed::Late) => Err(late(handoff)),
             Err(Failed::Untaken(_)) => Err(Sent::No(NotSent::Closed)),
             Err(Failed::Taken { error, .. }) => Err(diagnose(error.as_ref(), handoff)),
         }
@@ -242,26 +239,35 @@ impl Shared {
         &self,
         target: &Target,
         request: Request<Outgoing>,
-        handoff: &Handoff,
+        (handoff, deadline): (&Handoff, Instant),
         stands: Stands<'_>,
     ) -> Option<Result<(Response<Incoming>, Kept), Sent>> {
-        let mut fresh = self.connect(target, handoff).await.ok()?;
+        let mut fresh = match self.connect(target, (handoff, deadline)).await {
+            Ok(fresh) => fresh,
+            Err(late @ Sent::Maybe(Lost::Deadline)) => return Some(Err(late)),
+            Err(_) => return None,
+        };
         if !stands() {
             return None;
         }
-        match fresh.send(request).await {
+        match fresh.send(request, deadline).await {
             Ok(response) => Some(Ok((response, fresh))),
+            Err(Failed::Late) => Some(Err(late(handoff))),
             Err(Failed::Untaken(_)) => None,
             Err(Failed::Taken { error, .. }) => Some(Err(diagnose(error.as_ref(), handoff))),
         }
     }
 
-    async fn connect(&self, target: &Target, handoff: &Handoff) -> Result<Kept, Sent> {
+    async fn connect(&self, target: &Target, (handoff, deadline): (&Handoff, Instant)) -> Result<Kept, Sent> {
         let uri = target.uri().map_err(|error| Sent::No(NotSent::Invalid(error.to_string().into())))?;
-        let (stream, heard) = self.connector.connect(uri).await.map_err(|error| Sent::No(NotSent::Connect(error)))?;
-        let (sender, connection) =
-            self.http.handshake(stream).await.map_err(|error| diagnose(Some(&error), handoff))?;
-        Ok(Kept::new(sender, connection, heard))
+        let opening = async {
+            let connected = self.connector.connect(uri).await;
+            let (stream, heard) = connected.map_err(|error| Sent::No(NotSent::Connect(error)))?;
+            let greeted = self.http.handshake(stream).await;
+            let (sender, connection) = greeted.map_err(|error| diagnose(Some(&error), handoff))?;
+            Ok(Kept::new(sender, connection, heard))
+        };
+        timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(late(handoff)))
     }
 }
 
@@ -314,6 +320,11 @@ fn receive(
     let (head, incoming) = response.into_parts();
     let body = Body::new(incoming, &head.headers, connection, slot);
     Response::from_parts(head, body)
+}
+
+/// There was no answer in time.
+fn late(handoff: &Handoff) -> Sent {
+    if handoff.give_up() { Sent::No(NotSent::Deadline) } else { Sent::Maybe(Lost::Deadline) }
 }
 
 /// What stopped a request, and whether any of it may have left.

@@ -21,8 +21,9 @@ use std::{
 use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http1};
+use tokio::time::Instant;
 
-use crate::{connect::Stream, handoff::Outgoing, heard::Heard};
+use crate::{alarm::Alarm, connect::Stream, handoff::Outgoing, heard::Heard};
 
 /// How often a connection that goes on waking itself is polled before other tasks get their turn.
 const ROUNDS: usize = 8;
@@ -36,6 +37,7 @@ pub(crate) struct Kept {
     heard: Heard,
     over: bool,
     surplus: bool,
+    alarm: Alarm,
 }
 
 /// Where wakes of the connection go: to the task that waits, and only while it waits. A wake by what that very task is
@@ -75,6 +77,8 @@ pub(crate) enum Failed {
         /// Whether any byte came after the request was handed over.
         heard: bool,
     },
+    /// There was no answer in time.
+    Late,
 }
 
 impl Kept {
@@ -85,14 +89,31 @@ impl Kept {
     ) -> Self {
         let signal = Arc::new(Signal { task: AtomicWaker::new(), state: AtomicU8::new(AWAKE) });
         let waker = Waker::from(Arc::clone(&signal));
-        Self { sender, connection: Box::pin(connection), signal, waker, heard, over: false, surplus: false }
+        Self {
+            sender,
+            connection: Box::pin(connection),
+            signal,
+            waker,
+            heard,
+            over: false,
+            surplus: false,
+            alarm: Alarm::default(),
+        }
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(crate) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Failed> {
+    /// Sends a request and waits for the head of its answer, until the deadline.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Outgoing>,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Failed> {
         self.heard.forget();
         let mut answer = std::pin::pin!(self.sender.try_send_request(request));
-        let answered = poll_fn(|context| self.drive(context, |quiet| answer.as_mut().poll(quiet))).await;
+        let answered = poll_fn(|context| match self.drive(context, |quiet| answer.as_mut().poll(quiet)) {
+            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+            Poll::Pending => self.alarm.poll_due(deadline, context).map(Err),
+        });
+        let Ok(answered) = answered.await else { return Err(Failed::Late) };
         let mut error = match answered {
             None => return Err(Failed::Taken { error: None, heard: self.heard.anything() }),
             Some(Ok(response)) => return Ok(response),

@@ -14,6 +14,7 @@
 //! `Content-Length`.
 
 pub mod address;
+mod alarm;
 pub mod body;
 pub mod client;
 pub mod connect;
@@ -29,6 +30,7 @@ pub mod send;
 pub mod target;
 pub mod tls;
 
+pub use alarm::Alarm;
 pub use body::{Body, Chunks, ReadError};
 pub use client::{Again, Client, Settings, Stands};
 pub use fetch::{Ask, FetchError, FetchLimits, Fetched, Redirects};

@@ -60,6 +60,9 @@ struct Unused {
     kept: Kept,
 }
 
+/// The time of a request is over.
+pub(crate) struct Late;
+
 /// The way back of a connection.
 #[derive(Clone)]
 pub(crate) struct Way {
@@ -77,19 +80,25 @@ impl Pool {
         Way { pool: Arc::downgrade(self), route }
     }
 
-    /// A connection that can take a request, as far as this process knows.
-    pub(crate) async fn take(&self, route: &Route) -> Option<Kept> {
-        loop {
-            let Unused { since, mut kept, .. } = self.pop(route)?;
-            if since.elapsed() >= STALE {
+    /// A connection that can take a request, as far as this process knows, if there is one.
+    ///
+    /// # Errors
+    /// [`Late`]: the deadline came meanwhile.
+    pub(crate) async fn take(&self, route: &Route, deadline: Instant) -> Result<Option<Kept>, Late> {
+        while let Some((mut kept, unused_for)) = self.pop(route) {
+            if unused_for >= STALE {
                 // Lets the runtime look at its sockets: an end that has arrived is seen below.
                 tokio::task::yield_now().await;
+                if deadline <= Instant::now() {
+                    return Err(Late);
+                }
             }
             if kept.is_free() {
-                return Some(kept);
+                return Ok(Some(kept));
             }
             self.look_back(route, &kept);
         }
+        Ok(None)
     }
 
     /// After a connection ended: whether that was because of what its peer sent.
@@ -122,14 +131,15 @@ impl Pool {
         }
     }
 
-    /// The youngest connection of this runtime, unless even that is too old.
-    fn pop(&self, route: &Route) -> Option<Unused> {
-        let runtime = Handle::try_current().ok()?.id();
+    /// The youngest connection of this runtime, unless even that is too old, and how long nobody used it.
+    fn pop(&self, route: &Route) -> Option<(Kept, Duration)> {
+        let (runtime, now) = (Handle::try_current().ok()?.id(), Instant::now());
         let mut idle = self.lock();
         let kin = idle.by_route.get_mut(route)?;
         let youngest = kin.iter().rposition(|unused| unused.runtime == runtime)?;
-        if kin.get(youngest).is_some_and(|unused| unused.since.elapsed() < self.idle_timeout) {
-            return Some(kin.remove(youngest));
+        let unused_for = now.duration_since(kin.get(youngest)?.since);
+        if unused_for < self.idle_timeout {
+            return Some((kin.remove(youngest).kept, unused_for));
         }
         // Those below it are older.
         let old = kin.extract_if(..=youngest, |_| true).collect::<Vec<_>>();

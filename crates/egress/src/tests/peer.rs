@@ -16,6 +16,8 @@ pub enum Act {
     Write(String),
     /// Writes these bytes one by one, with this pause between them.
     Drip(String, Duration),
+    /// Writes these bytes over and over until the client closes the connection.
+    Flood(&'static str),
     /// Waits.
     Pause(Duration),
     /// Keeps the connection open and reads until the client closes it.
@@ -94,6 +96,11 @@ fn play(mut stream: TcpStream, acts: &[Act], record: &dyn Fn(Vec<u8>)) {
                 std::thread::sleep(*pause);
                 stream.write_all(&[byte]).is_ok()
             }),
+            Act::Flood(text) => {
+                let many = text.repeat(4096);
+                while stream.write_all(many.as_bytes()).is_ok() {}
+                false
+            }
             Act::Pause(time) => {
                 std::thread::sleep(*time);
                 true

@@ -85,6 +85,27 @@ async fn a_head_that_drips_is_cut_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_peer_that_floods_before_its_answer_is_cut_at_the_deadline() {
+    let peer = Peer::start([&[Act::Read, Act::Flood("HTTP/1.1 100 Continue\r\n\r\n")]]);
+    let error = client().send(&peer.target(), get("/"), in_ms(200)).await.unwrap_err();
+    assert!(matches!(lost(&error), Lost::Deadline), "{error}");
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_held_to_each_deadline() {
+    let peer = Peer::start([&[Act::Read, Act::Write(ok("a")), Act::Read, Act::Write(ok("b")), Act::Read, Act::Hold]]);
+    let client = client();
+    for (deadline, body) in [(in_ms(60_000), "a"), (in_ms(30_000), "b")] {
+        let answer = client.send(&peer.target(), get("/"), deadline).await.unwrap();
+        assert_eq!(answer.into_body().read_bounded(10, deadline).await.unwrap(), body);
+    }
+    // Earlier than the deadlines before.
+    let error = client.send(&peer.target(), post("/", "x"), in_ms(150)).await.unwrap_err();
+    assert!(matches!(lost(&error), Lost::Deadline), "{error}");
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
 async fn a_deadline_in_the_past_sends_nothing() {
     let peer = Peer::answering([&ok("")]);
     let error = client().send(&peer.target(), get("/"), tokio::time::Instant::now()).await.unwrap_err();
