@@ -11,6 +11,7 @@ pub(crate) mod crowd;
 mod day_counts;
 mod declared;
 mod fleet;
+mod head_timer;
 pub(crate) mod lanes;
 pub(crate) mod listener;
 mod metrics;

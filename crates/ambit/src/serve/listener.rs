@@ -14,15 +14,13 @@ use std::{
 use anyhow::Context as _;
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 
 use super::{
     crowd::Crowd,
+    head_timer::HeadTimer,
     lanes::Lanes,
     patience::{PatientBody, PatientStream},
 };
@@ -115,7 +113,7 @@ fn connection(
         async move { Ok::<_, Infallible>(into_response(router.call(request).await)) }
     });
     http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
         .half_close(false)
