@@ -233,7 +233,7 @@ impl Ready {
     /// # Errors
     /// If the routes cannot be put together.
     pub async fn run(self, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let router = routes::all(&self)?;
+        let answer = routes::all(&self)?;
         let lanes = Lanes::for_each_core()?;
         // Background work ends after the last request: what a request started may still need it.
         let (stop, stopping) = watch::channel(false);
@@ -299,7 +299,7 @@ impl Ready {
         tracing::info!(%address, public_url = %resolved.deployment.public_url, "serving");
         let crowd = Crowd::new(&resolved.trusted_proxies);
         let asked = asked_to_stop(shutdown, gateway.clone());
-        listener::serve(listener, &lanes, router, routes::tag, crowd, asked).await;
+        listener::serve(listener, &lanes, answer, crowd, asked).await;
         if !gateway.drain(listener::DRAIN).await {
             tracing::warn!("some calls did not end in time; the trail says `unknown` for them");
         }

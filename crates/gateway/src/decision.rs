@@ -68,19 +68,21 @@ pub(crate) async fn evaluations(State(gateway): State<Gateway>, request: Request
 }
 
 async fn answer(gateway: &Gateway, request: Request, api: Api) -> Response {
-    let arrived = shell::arrived(request, |path| {
+    let (head, body) = request.into_parts();
+    let source = shell::source(&head);
+    let find = |path: &str| {
         let suffix = match api {
             Api::Evaluation => EVALUATION,
             Api::Evaluations => EVALUATIONS,
         };
         Place::find(gateway.live().current(), metadata::endpoint_path(path.strip_suffix(suffix)?))
-    });
-    let (id, closed) = match arrived {
-        Ok((arrival, body)) => {
+    };
+    let (id, closed) = match Arrival::at(find, head, source) {
+        Some(arrival) => {
             let id = arrival.head.headers.get(REQUEST_ID).cloned();
             (id, pass(gateway, arrival, body, api).await)
         }
-        Err(source) => (None, trail::refuse_early(gateway, "other", source, shell::no_such_endpoint())),
+        None => (None, trail::refuse_early(gateway, "other", source, shell::no_such_endpoint())),
     };
     let mut response = shell::respond(closed);
     if let Some(id) = id.filter(|id| id.len() <= LONGEST_REQUEST_ID) {

@@ -1,34 +1,19 @@
 //! The doors of the whole application: is this request meant for us, does a browser send it for a page of ours, and where
-//! does it come from. A layer around every route, also those of other rooms.
+//! does it come from. Asked before every route, also those of other rooms.
 //!
 //! Reads headers only, never a body, and knows nothing of tokens. Host and origin come from configuration; what a proxy
 //! says counts only if the proxy is one of the trusted ones, and then only about the source address.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use ambit_egress::Network;
 /// Where a request comes from, as far as trusted proxies vouch for it. Made here; other rooms read it from the extensions.
 pub use ambit_identity::server::Source;
-use ambit_mcp::RpcError;
-use axum::{body::Body, response::Response};
-use futures_util::future::{Either, Ready, ready};
 use http::{
-    HeaderMap, Request, Uri,
+    HeaderMap, Uri,
     header::{HOST, ORIGIN},
 };
-use tower::{Layer, Service};
 use url::Url;
-
-use crate::{answer::Reply, gateway::Gateway, http::respond, trail};
-
-/// The address of the peer of a connection. The listener puts it into the extensions of each request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Peer(pub SocketAddr);
 
 /// What the doors are set to.
 #[derive(Clone, Debug, Default)]
@@ -54,13 +39,6 @@ pub enum InvalidDoors {
     Origin(String),
 }
 
-/// The layer.
-#[derive(Clone)]
-pub struct Doors {
-    gateway: Gateway,
-    rules: Arc<Rules>,
-}
-
 /// What the doors hold a request to. Other listeners hold theirs to rules of their own.
 #[derive(Debug)]
 pub struct Rules {
@@ -78,12 +56,6 @@ pub enum Wrong {
     Host,
     /// A page of another origin sends it.
     Origin,
-}
-
-impl Doors {
-    pub(crate) fn new(gateway: Gateway, settings: &Settings) -> Result<Self, InvalidDoors> {
-        Ok(Self { gateway, rules: Arc::new(Rules::new(settings)?) })
-    }
 }
 
 impl Rules {
@@ -132,7 +104,7 @@ impl Rules {
         admitted.then_some(()).ok_or(Wrong::Origin)
     }
 
-    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Wrong> {
+    pub(crate) fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Wrong> {
         let path = uri.path();
         // Probes come by address, and learn nothing but whether we live.
         if !matches!(path, "/healthz" | "/readyz") {
@@ -229,51 +201,6 @@ impl Wrong {
         match self {
             Self::Host => "this request is for another host: use the public URL of the gateway",
             Self::Origin => "requests from pages of this origin are not accepted: ask the people who run this gateway",
-        }
-    }
-}
-
-impl<S> Layer<S> for Doors {
-    type Service = Door<S>;
-
-    fn layer(&self, inner: S) -> Door<S> {
-        Door { doors: self.clone(), inner }
-    }
-}
-
-/// A service behind the doors.
-#[derive(Clone)]
-pub struct Door<S> {
-    doors: Doors,
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Door<S>
-where
-    S: Service<Request<Body>, Response = Response, Error = Infallible>,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let rules = &self.doors.rules;
-        let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-        let source = rules.source(peer, request.headers());
-        match rules.admit(request.uri(), request.headers()) {
-            Ok(()) => {
-                request.extensions_mut().insert(Source(source));
-                Either::Right(self.inner.call(request))
-            }
-            Err(wrong) => {
-                let reply = Reply::error(&RpcError::forbidden(wrong.sentence()), None, wrong.reason());
-                let closed = trail::refuse_early(&self.doors.gateway, "other", source, reply);
-                Either::Left(ready(Ok(respond(closed))))
-            }
         }
     }
 }

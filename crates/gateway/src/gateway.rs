@@ -10,17 +10,17 @@ use ambit_mcp::strict::Limits;
 use ambit_model::budget::DayCount;
 
 use crate::{
+    application::Application,
     bodies::Bodies,
     breaker::Breakers,
     budget::Budgets,
-    doors::{self, Doors, InvalidDoors},
+    doors::{self, InvalidDoors},
     faces::Faces,
     finish::Running,
     legacy::Sessions,
     list::Lists,
     listening::{Seats, StreamSettings},
     metrics::Metrics,
-    router,
     throttle::Throttle,
     upstream::{
         Upstreams,
@@ -169,17 +169,12 @@ impl Gateway {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Every route of the corridor: the endpoints, their metadata, the checkpoint, health.
-    pub fn router(&self) -> axum::Router {
-        router::router(self)
-    }
-
-    /// The check of `Host`, `Origin` and source address, to be laid around the whole application.
+    /// The corridor behind its doors, together with the routes of other rooms.
     ///
     /// # Errors
     /// [`InvalidDoors`] if the public URL or an origin is none.
-    pub fn doors(&self, settings: &doors::Settings) -> Result<Doors, InvalidDoors> {
-        Doors::new(self.clone(), settings)
+    pub fn application(&self, doors: &doors::Settings, others: axum::Router) -> Result<Application, InvalidDoors> {
+        Application::new(self, doors, others)
     }
 
     /// Keeps the listings of MCP servers fresh; its watch is to be run beside the server.

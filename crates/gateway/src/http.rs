@@ -10,13 +10,9 @@ use ambit_identity::answer::Answer;
 use ambit_live::{Snapshot, catalogue::EndpointView};
 use ambit_mcp::reply;
 use ambit_policy::EndpointIndex;
-use axum::{
-    body::Body,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::{body::Body, response::Response};
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, Request, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE},
     request::Parts,
 };
@@ -24,7 +20,7 @@ use http::{
 use crate::{
     answer::Reply,
     corridor,
-    doors::{Peer, Source},
+    doors::Source,
     finish::Ended,
     gateway::Gateway,
     stream,
@@ -37,6 +33,15 @@ pub(crate) struct Arrival {
     pub(crate) place: Place,
     pub(crate) source: IpAddr,
     pub(crate) started: Instant,
+}
+
+impl Arrival {
+    /// A request at the place that its path names, if there is one.
+    pub(crate) fn at(find: impl FnOnce(&str) -> Option<Place>, head: Parts, source: IpAddr) -> Option<Self> {
+        let started = Instant::now();
+        let place = find(head.uri.path())?;
+        Some(Self { head, place, source, started })
+    }
 }
 
 /// An endpoint of one snapshot.
@@ -77,28 +82,15 @@ impl Place {
 }
 
 /// Every request to an endpoint.
-pub(crate) async fn endpoint(State(gateway): State<Gateway>, request: Request) -> Response {
-    let ended = match arrived(request, |path| Place::find(gateway.live().current(), path)) {
-        Ok((arrival, body)) => corridor::pass(&gateway, arrival, body).await,
-        Err(source) => trail::refuse_early(&gateway, "other", source, no_such_endpoint()).into(),
+pub(crate) async fn endpoint(gateway: &Gateway, request: Request<Body>, source: IpAddr) -> Response {
+    let (head, body) = request.into_parts();
+    let ended = match Arrival::at(|path| Place::find(gateway.live().current(), path), head, source) {
+        Some(arrival) => corridor::pass(gateway, arrival, body).await,
+        None => trail::refuse_early(gateway, "other", source, no_such_endpoint()).into(),
     };
     match ended {
         Ended::Whole(closed) => respond(closed),
         Ended::Streams(streaming) => stream::respond(streaming),
-    }
-}
-
-/// A request at the place that its path names.
-///
-/// # Errors
-/// Where it came from: nothing is published at its path.
-pub(crate) fn arrived(request: Request, find: impl FnOnce(&str) -> Option<Place>) -> Result<(Arrival, Body), IpAddr> {
-    let started = Instant::now();
-    let (head, body) = request.into_parts();
-    let source = source(&head);
-    match find(head.uri.path()) {
-        Some(place) => Ok((Arrival { head, place, source, started }, body)),
-        None => Err(source),
     }
 }
 
@@ -108,10 +100,9 @@ pub(crate) fn no_such_endpoint() -> Reply {
     Reply::of_identity(answer, "no_such_endpoint")
 }
 
-/// Where the doors saw the request come from; without doors, its peer.
-fn source(head: &Parts) -> IpAddr {
-    let seen = head.extensions.get::<Source>().map(|source| source.0);
-    seen.or_else(|| head.extensions.get::<Peer>().map(|peer| peer.0.ip())).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+/// Where the doors saw the request come from.
+pub(crate) fn source(head: &Parts) -> IpAddr {
+    head.extensions.get::<Source>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |source| source.0)
 }
 
 /// The only way out, but for an answer that began before it was complete.

@@ -12,6 +12,7 @@
 
 mod afford;
 mod answer;
+mod application;
 mod approve;
 mod authenticate;
 mod authorize;
@@ -49,6 +50,7 @@ mod throttle;
 mod trail;
 mod upstream;
 
+pub use application::Application;
 pub use gateway::{Gateway, GatewayParts, Reads, RefusalRate, Settings};
 pub use listening::StreamSettings;
 pub use router::{ROUTES, Route};

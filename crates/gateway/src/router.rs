@@ -1,11 +1,12 @@
-//! Every route of the corridor, in one table that router, tests and documents read.
+//! Every route of the corridor, in one table that router, tests and documents read. Requests to the endpoints themselves go past
+//! the router.
 
 use axum::{
     Router,
     routing::{any, get},
 };
 
-use crate::{decision, gateway::Gateway, http, metadata};
+use crate::{decision, gateway::Gateway, metadata};
 
 /// One route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,13 +89,12 @@ pub const ROUTES: [Route; 14] = [
     Route { path: "/readyz", methods: &["GET"], what: "whether the node serves", is_public: true },
 ];
 
+/// Every route but those of the endpoints.
 pub(crate) fn router(gateway: &Gateway) -> Router {
-    let [default, slugged, one, several, slugged_one, slugged_several, pdp, pdp_slugged, rest @ ..] =
+    let [_default, _slugged, one, several, slugged_one, slugged_several, pdp, pdp_slugged, rest @ ..] =
         ROUTES.map(|route| route.path);
     let [prm_root, prm_default, prm_slugged, checkpoint, health, ready] = rest;
     Router::new()
-        .route(default, any(http::endpoint))
-        .route(slugged, any(http::endpoint))
         .route(one, any(decision::evaluation))
         .route(several, any(decision::evaluations))
         .route(slugged_one, any(decision::evaluation))

@@ -3,10 +3,15 @@
 //! The doors let in what names this place in `Host` and comes from no page of another origin. No answer says that another
 //! origin may read it, and none may be kept.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use ambit_egress::Network;
-use ambit_gateway::doors::{self, Peer, Rules};
+use ambit_gateway::doors::{self, Rules};
 use ambit_identity::{admin::SLUG, server::Source};
 use anyhow::Context as _;
 use axum::{
@@ -29,7 +34,7 @@ use super::{
 };
 use crate::{
     config::Resolved,
-    serve::{crowd::Crowd, lanes::Lanes, listener, routes::tag},
+    serve::{crowd::Crowd, lanes::Lanes, listener},
 };
 
 /// Most connections at once.
@@ -74,11 +79,20 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let crowd = Crowd::of(MAX_CONNECTIONS, &proxies);
-    listener::serve(listener, &Lanes::none(), router(room.clone(), rules), tag, crowd, stop).await;
+    let router = router(room.clone(), rules);
+    let answer = move |mut request: Request, peer: SocketAddr| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        listener::routed(router.clone(), request)
+    };
+    listener::serve(listener, &Lanes::none(), answer, crowd, stop).await;
     if !room.finish(listener::DRAIN).await {
         tracing::warn!("some acts of the admin API did not end in time; the trail says what they came to");
     }
 }
+
+/// The address of the peer of a connection, where the door looks for it.
+#[derive(Clone, Copy)]
+struct Peer(IpAddr);
 
 fn router(room: Room, rules: Rules) -> Router {
     let mut router = Router::new();
@@ -113,7 +127,7 @@ fn method(route: &Route) -> Option<MethodFilter> {
 
 async fn door(State(doors): State<Arc<(Room, Rules)>>, mut request: Request, next: Next) -> Response {
     let (room, rules) = &*doors;
-    let peer = request.extensions().get::<Peer>().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+    let peer = request.extensions().get::<Peer>().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
     let source = rules.source(peer, request.headers());
     let mut response = match rules.admit_strictly(request.uri(), request.headers()) {
         Ok(()) => {

@@ -1,7 +1,7 @@
-//! The listening socket: connections in, requests to the router, an orderly end.
+//! The listening socket: connections in, requests to whoever answers them, an orderly end.
 //!
 //! HTTP/1.1 with `TCP_NODELAY`, bounded connections in all and per source, a bounded time for head, body and for a peer that
-//! does not read, and a drain that lets running requests finish. The peer's address travels with each request; nothing here reads a header.
+//! does not read, and a drain that lets running requests finish. The peer's address goes with each request; nothing here reads a header.
 
 use std::{
     convert::Infallible,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::{Router, body::Body, http::Request};
+use axum::{Router, body::Body, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,15 +44,16 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on `{address}`: choose another address with `listen`"))
 }
 
-/// Serves the router until the shutdown resolves, then drains for at most [`DRAIN`].
-pub async fn serve(
+/// Serves until the shutdown resolves, then drains for at most [`DRAIN`]. What answers is given each request and its peer.
+pub async fn serve<F>(
     listener: TcpListener,
     lanes: &Lanes,
-    router: Router,
-    tag: fn(&mut Request<Body>, SocketAddr),
+    answer: impl Fn(Request<Body>, SocketAddr) -> F + Clone + Send + 'static,
     crowd: Crowd,
     shutdown: impl Future<Output = ()>,
-) {
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
     let mut shutdown = pin!(shutdown);
     let mut complained: Option<Instant> = None;
     let graceful = GracefulShutdown::new();
@@ -70,10 +71,10 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 // A source that has its share is cut off without a word: it costs least.
                 let Some(place) = crowd.admit(slot, peer.ip()) else { continue };
-                let (watcher, router) = (graceful.watcher(), router.clone());
+                let (watcher, answer) = (graceful.watcher(), answer.clone());
                 let handed_over = lanes.serve(stream, move |stream| async move {
                     // A connection that breaks is the peer's affair; its requests have their own records.
-                    if let Err(error) = watcher.watch(connection(stream, peer, router, tag)).await {
+                    if let Err(error) = watcher.watch(connection(stream, peer, answer)).await {
                         tracing::debug!(%error, "a connection ended early");
                     }
                     drop(place);
@@ -97,20 +98,22 @@ pub async fn serve(
     }
 }
 
-fn connection(
+/// The answer of a router.
+pub async fn routed(mut router: Router, request: Request<Body>) -> Response {
+    router.call(request).await.unwrap_or_else(|never| match never {})
+}
+
+fn connection<F: Future<Output = Response>>(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    tag: fn(&mut Request<Body>, SocketAddr),
+    answer: impl Fn(Request<Body>, SocketAddr) -> F,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(PatientBody::new(body)));
-        tag(&mut request, peer);
-        let mut router = router.clone();
-        async move { Ok::<_, Infallible>(into_response(router.call(request).await)) }
+        let answering = answer(request.map(|body| Body::new(PatientBody::new(body))), peer);
+        async move { Ok::<_, Infallible>(answering.await) }
     });
     http1::Builder::new()
         .timer(HeadTimer::default())
@@ -118,11 +121,4 @@ fn connection(
         .max_buf_size(64 * 1024)
         .half_close(false)
         .serve_connection(TokioIo::new(PatientStream::new(stream)), service)
-}
-
-fn into_response<T>(answer: Result<T, Infallible>) -> T {
-    match answer {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
 }

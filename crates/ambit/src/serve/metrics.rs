@@ -47,7 +47,8 @@ pub async fn bind(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListe
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: impl Future<Output = ()>) {
     let on_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let router = router(move || gateway.metrics(), on_loopback);
-    listener::serve(listener, &Lanes::none(), router, |_, _| {}, Crowd::of(MAX_CONNECTIONS, &[]), stop).await;
+    let answer = move |request, _| listener::routed(router.clone(), request);
+    listener::serve(listener, &Lanes::none(), answer, Crowd::of(MAX_CONNECTIONS, &[]), stop).await;
 }
 
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ambit_egress::{Client, EgressRules, Roots};
-use ambit_gateway::{Gateway, GatewayParts, Settings, mcp::McpUpstreams};
+use ambit_gateway::{Application, Gateway, GatewayParts, Settings, mcp::McpUpstreams};
 use ambit_identity::{
     authenticate::Authenticator,
     jwks::Jwks,
@@ -51,12 +51,11 @@ use ambit_model::{
 use ambit_policy::{Policies, PolicyFile};
 use ambit_store::{Store, StoreUrl, accounts};
 use ambit_trail::{Disk, Files, Trail};
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Request, StatusCode, header::AUTHORIZATION};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tower::ServiceExt as _;
 
 use crate::upstream::{Act, Upstream};
 
@@ -91,7 +90,7 @@ pub struct Room {
     pub peer: Upstream,
     pub clock: Clock,
     signing: Arc<Signing>,
-    router: Router,
+    application: Application,
     home: PathBuf,
     /// Gone with it, unless somebody gave it a home.
     _directory: Option<tempfile::TempDir>,
@@ -327,11 +326,11 @@ impl Room {
         let parts = GatewayParts { live: live.clone(), authenticator: Arc::new(authenticator), egress, mcp, settings };
         let gateway = Gateway::new(parts);
         let doors = ambit_gateway::doors::Settings { public_url: "https://gw.example".into(), ..Default::default() };
-        let router = gateway.router().layer(gateway.doors(&doors).unwrap());
+        let application = gateway.application(&doors, Router::new()).unwrap();
         // As every process does: without it the store is not heard of, and after three seconds nothing is written.
         let store = live.store().clone();
         let watch = Watch(tokio::spawn(async move { store.watch(std::future::pending()).await }));
-        Self { gateway, live, upstream, peer, clock, signing, router, home, _directory: directory, _watch: watch }
+        Self { gateway, live, upstream, peer, clock, signing, application, home, _directory: directory, _watch: watch }
     }
 
     /// A token of a local account at a client, for some toolsets, at the default endpoint.
@@ -421,7 +420,7 @@ impl Room {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.answer(request).await;
         let (head, body) = response.into_parts();
         let body = tokio::time::timeout(Duration::from_secs(30), body.collect()).await.unwrap().unwrap();
         Answer { status: head.status, headers: head.headers, body: body.to_bytes().to_vec() }
@@ -429,12 +428,19 @@ impl Room {
 
     /// The answer to a request as a future that can be dropped.
     pub fn sending(&self, request: Request<Body>) -> impl Future<Output = StatusCode> + use<> {
-        let router = self.router.clone();
-        async move { router.oneshot(request).await.unwrap().status() }
+        let answer = self.answer(request);
+        async move { answer.await.status() }
     }
 
+    /// What a connection of somebody is answered.
+    pub fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + use<> {
+        Box::pin(self.application.clone().answer(request, SocketAddr::from(([0, 0, 0, 0], 0))))
+    }
+
+    /// The same for a listener.
     pub fn router(&self) -> Router {
-        self.router.clone()
+        let application = self.application.clone();
+        Router::new().fallback(move |request| application.answer(request, SocketAddr::from(([0, 0, 0, 0], 0))))
     }
 
     pub async fn get(&self, path: &str) -> Answer {

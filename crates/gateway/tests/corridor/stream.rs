@@ -6,7 +6,6 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tower::ServiceExt as _;
 
 use crate::room::Room;
 
@@ -29,8 +28,8 @@ pub enum Came {
 
 impl Stream {
     pub async fn of(room: &Room, request: Request<Body>) -> Self {
-        let response = tokio::time::timeout(Duration::from_secs(10), room.router().oneshot(request)).await.unwrap();
-        let (head, body) = response.unwrap().into_parts();
+        let response = tokio::time::timeout(Duration::from_secs(10), room.answer(request)).await.unwrap();
+        let (head, body) = response.into_parts();
         Self { status: head.status, headers: head.headers, body, text: String::new(), raw: String::new() }
     }
 

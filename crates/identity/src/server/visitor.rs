@@ -8,8 +8,8 @@ use std::{
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 
-/// The address a request came from, as the outermost layer decided it (`trusted_proxies` are the only source of another
-/// than the peer's). That layer puts it into the request's extensions; without it every request comes from one place.
+/// The address a request came from, as the doors of the application decided it (`trusted_proxies` are the only source of another
+/// than the peer's). They put it into the request's extensions; without it every request comes from one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(pub IpAddr);
 
