@@ -73,7 +73,7 @@ impl Afforded {
 
     /// Hears what came of it, and writes down if that turned the server's breaker.
     pub(crate) async fn heard(&mut self, gateway: &Gateway, server: &ServerSlug, performed: &Performed) {
-        let now = gateway.live().clock().now();
+        let now = || gateway.live().clock().now();
         let Some(turned) = self.pass.take().and_then(|pass| pass.heard(performed, now)) else { return };
         let (act, reason) = match turned {
             Turned::Open => ("breaker.open", "its calls were not answered"),

@@ -124,10 +124,10 @@ impl Circuit {
 
 impl Pass {
     /// Hears what came of the call.
-    pub(crate) fn heard(self, performed: &Performed, now: Millis) -> Option<Turned> {
+    pub(crate) fn heard(self, performed: &Performed, now: impl FnOnce() -> Millis) -> Option<Turned> {
         match performed.is_answered() {
             Some(true) => self.answered(),
-            Some(false) => self.failed(now),
+            Some(false) => self.failed(now()),
             None => None,
         }
     }
