@@ -37,7 +37,7 @@ impl Digest {
     }
 
     /// The text form. Several of them stand in every record of the trail, so it takes no allocation.
-    fn text(&self) -> [u8; TEXT_BYTES] {
+    pub(crate) fn text(&self) -> [u8; TEXT_BYTES] {
         let mut text = [0; TEXT_BYTES];
         let (prefix, digits) = text.split_at_mut(PREFIX.len());
         prefix.copy_from_slice(PREFIX.as_bytes());

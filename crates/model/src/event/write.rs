@@ -1,10 +1,15 @@
 //! The two events every call leaves, written as `serde_json` would write them and several times faster: most of an event is
 //! strings without anything to escape, which are copied whole. The tests hold every byte of it to the derived form.
 
-use std::fmt::Write as _;
-
 use super::{Decided, Intent, OutcomeEvent, Target, Who};
 use crate::Digest;
+
+/// What stands before the value of a member that is not the first: a comma, the name, a colon. Names are ours: nothing to escape.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
 
 /// An object that is being written.
 pub(super) struct Object {
@@ -26,48 +31,43 @@ impl Object {
         self.out.into_bytes()
     }
 
-    /// `"name":`, with a comma unless the object has just been opened. Names are ours: nothing to escape.
-    fn name(&mut self, name: &str) {
-        if !self.out.ends_with('{') {
-            self.out.push(',');
-        }
-        self.out.push('"');
-        self.out.push_str(name);
-        self.out.push_str("\":");
+    /// A [`key!`], without its comma where the object has just been opened.
+    fn name(&mut self, key: &'static str) {
+        let bare = key.strip_prefix(',').filter(|_| self.out.ends_with('{'));
+        self.out.push_str(bare.unwrap_or(key));
     }
 
-    fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
+    fn text(&mut self, key: &'static str, text: &str) {
+        self.name(key);
         self.string(text);
     }
 
-    fn text_if(&mut self, name: &str, text: Option<&str>) {
+    fn text_if(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
-            self.text(name, text);
+            self.text(key, text);
         }
     }
 
-    fn number(&mut self, name: &str, number: impl std::fmt::Display) {
-        self.name(name);
-        // Writing to a string cannot fail.
-        let _ = write!(self.out, "{number}");
+    fn number(&mut self, key: &'static str, number: impl itoa::Integer) {
+        self.name(key);
+        self.out.push_str(itoa::Buffer::new().format(number));
     }
 
-    fn number_if(&mut self, name: &str, number: Option<impl std::fmt::Display>) {
+    fn number_if(&mut self, key: &'static str, number: Option<impl itoa::Integer>) {
         if let Some(number) = number {
-            self.number(name, number);
+            self.number(key, number);
         }
     }
 
-    fn digest(&mut self, name: &str, digest: Digest) {
-        self.name(name);
+    fn digest(&mut self, key: &'static str, digest: Digest) {
+        self.name(key);
         self.out.push('"');
-        let _ = write!(self.out, "{digest}");
+        self.out.push_str(std::str::from_utf8(&digest.text()).unwrap_or_default());
         self.out.push('"');
     }
 
-    fn texts(&mut self, name: &str, texts: &[String]) {
-        self.name(name);
+    fn texts(&mut self, key: &'static str, texts: &[String]) {
+        self.name(key);
         self.out.push('[');
         for (index, text) in texts.iter().enumerate() {
             if index > 0 {
@@ -78,8 +78,8 @@ impl Object {
         self.out.push(']');
     }
 
-    fn object(&mut self, name: &str, write: impl FnOnce(&mut Self)) {
-        self.name(name);
+    fn object(&mut self, key: &'static str, write: impl FnOnce(&mut Self)) {
+        self.name(key);
         self.out.push('{');
         write(self);
         self.out.push('}');
@@ -98,42 +98,42 @@ impl Object {
     }
 
     fn who(&mut self, who: &Who<'_>) {
-        self.object("who", |object| {
-            object.text_if("user", who.user.as_deref());
-            object.text_if("agent", who.agent.as_deref());
-            object.text("client", &who.client);
-            object.text("assurance", who.assurance);
+        self.object(key!("who"), |object| {
+            object.text_if(key!("user"), who.user.as_deref());
+            object.text_if(key!("agent"), who.agent.as_deref());
+            object.text(key!("client"), &who.client);
+            object.text(key!("assurance"), who.assurance);
             if !who.actors.is_empty() {
-                object.texts("actors", &who.actors);
+                object.texts(key!("actors"), &who.actors);
             }
-            object.digest("token", who.token);
+            object.digest(key!("token"), who.token);
         });
     }
 
     fn target(&mut self, target: &Target<'_>) {
-        self.object("target", |object| {
-            object.text("server", target.server);
-            object.text("tool", target.tool);
-            object.digest("definition", target.definition);
-            object.text("effect", target.effect.as_str());
+        self.object(key!("target"), |object| {
+            object.text(key!("server"), target.server);
+            object.text(key!("tool"), target.tool);
+            object.digest(key!("definition"), target.definition);
+            object.text(key!("effect"), target.effect.as_str());
         });
     }
 
     fn decision(&mut self, decision: &Decided<'_>) {
-        self.object("decision", |object| {
-            object.text("outcome", decision.outcome.as_str());
-            object.texts("policies", &decision.policies);
-            object.digest("rules", decision.rules);
-            object.number("revision", decision.revision);
+        self.object(key!("decision"), |object| {
+            object.text(key!("outcome"), decision.outcome.as_str());
+            object.texts(key!("policies"), &decision.policies);
+            object.digest(key!("rules"), decision.rules);
+            object.number(key!("revision"), decision.revision);
             if decision.failed {
-                object.name("failed");
+                object.name(key!("failed"));
                 object.out.push_str("true");
             }
             if !decision.reported.is_empty() {
-                object.texts("reported", &decision.reported);
+                object.texts(key!("reported"), &decision.reported);
             }
-            object.text_if("caller", decision.caller.as_deref());
-            object.text_if("call", decision.call.as_deref());
+            object.text_if(key!("caller"), decision.caller.as_deref());
+            object.text_if(key!("call"), decision.call.as_deref());
         });
     }
 }
@@ -142,25 +142,25 @@ impl Intent<'_> {
     /// The stored bytes.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut object = Object::event("intent", 1024);
-        object.number("v", self.v);
-        object.text("request", &self.request.to_text());
-        object.number("at", self.at);
-        object.text("endpoint", self.endpoint);
-        object.text("protocol", self.protocol);
-        object.text("method", self.method);
+        object.number(key!("v"), self.v);
+        object.text(key!("request"), &self.request.to_text());
+        object.number(key!("at"), self.at);
+        object.text(key!("endpoint"), self.endpoint);
+        object.text(key!("protocol"), self.protocol);
+        object.text(key!("method"), self.method);
         object.who(&self.who);
         object.target(&self.target);
-        object.digest("arguments", self.arguments);
+        object.digest(key!("arguments"), self.arguments);
         object.decision(&self.decision);
-        object.text_if("credential", self.credential);
-        object.text_if("trace", self.trace);
+        object.text_if(key!("credential"), self.credential);
+        object.text_if(key!("trace"), self.trace);
         if let Some(approval) = &self.approval {
-            object.object("approval", |object| {
-                object.text("id", approval.id);
-                object.texts("by", &approval.by);
+            object.object(key!("approval"), |object| {
+                object.text(key!("id"), approval.id);
+                object.texts(key!("by"), &approval.by);
             });
         }
-        object.text_if("break_glass", self.break_glass);
+        object.text_if(key!("break_glass"), self.break_glass);
         object.close()
     }
 }
@@ -169,12 +169,12 @@ impl OutcomeEvent<'_> {
     /// The stored bytes.
     pub(super) fn write(&self) -> Vec<u8> {
         let mut object = Object::event("outcome", 512);
-        object.number("v", self.v);
-        object.text("request", &self.request.to_text());
-        object.number("at", self.at);
-        object.text("endpoint", self.endpoint);
-        object.text_if("protocol", self.protocol);
-        object.text_if("method", self.method);
+        object.number(key!("v"), self.v);
+        object.text(key!("request"), &self.request.to_text());
+        object.number(key!("at"), self.at);
+        object.text(key!("endpoint"), self.endpoint);
+        object.text_if(key!("protocol"), self.protocol);
+        object.text_if(key!("method"), self.method);
         if let Some(who) = &self.who {
             object.who(who);
         }
@@ -182,21 +182,21 @@ impl OutcomeEvent<'_> {
             object.target(target);
         }
         if let Some(asked) = self.asked {
-            object.digest("asked", asked);
+            object.digest(key!("asked"), asked);
         }
-        object.text_if("filler", self.filler);
+        object.text_if(key!("filler"), self.filler);
         if let Some(decision) = &self.decision {
             object.decision(decision);
         }
-        object.text("executed", self.executed.as_str());
-        object.text("result", self.result);
-        object.number_if("code", self.code);
-        object.number_if("upstream_status", self.upstream_status);
-        object.number("bytes_in", self.bytes_in);
-        object.number("bytes_out", self.bytes_out);
-        object.number("micros", self.micros);
-        object.number_if("upstream_micros", self.upstream_micros);
-        object.text_if("approval", self.approval);
+        object.text(key!("executed"), self.executed.as_str());
+        object.text(key!("result"), self.result);
+        object.number_if(key!("code"), self.code);
+        object.number_if(key!("upstream_status"), self.upstream_status);
+        object.number(key!("bytes_in"), self.bytes_in);
+        object.number(key!("bytes_out"), self.bytes_out);
+        object.number(key!("micros"), self.micros);
+        object.number_if(key!("upstream_micros"), self.upstream_micros);
+        object.text_if(key!("approval"), self.approval);
         object.close()
     }
 }
