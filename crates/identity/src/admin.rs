@@ -20,7 +20,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::{
     answer::Answer,
     authenticate::{AuthFailure, presented},
-    challenge, resource,
+    challenge,
+    fresh::is_fresh,
+    resource,
     server::person,
     signing::Signing,
     verify::{Compact, TokenFault},
@@ -44,9 +46,6 @@ pub const SLUG: &str = "ambit-admin";
 
 /// The life of a token.
 pub const TOKEN_LIFE_MS: Millis = 15 * 60_000;
-
-/// How long ago the password may have been typed when a token is asked for.
-pub const LOGIN_WITHIN_MS: Millis = 5 * 60_000;
 
 /// A person who proved to the admin API who they are, and had a role when they did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +94,7 @@ impl AdminPerson {
     /// # Errors
     /// [`Refusal::Stale`].
     pub fn fresh(&self, now: Millis) -> Result<(), Refusal> {
-        let is_fresh = now.saturating_sub(self.login_at) <= LOGIN_WITHIN_MS;
-        is_fresh.then_some(()).ok_or(Refusal::Stale)
+        is_fresh(self.login_at, now).then_some(()).ok_or(Refusal::Stale)
     }
 
     /// The same, as acts name who did them.

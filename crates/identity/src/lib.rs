@@ -8,6 +8,7 @@ pub mod authenticate;
 pub mod caller;
 pub mod challenge;
 pub mod external;
+mod fresh;
 pub mod jwks;
 pub mod mint;
 pub mod resource;

@@ -30,18 +30,18 @@ use super::{
     visitor::Visitor,
     when,
 };
-use crate::approvals::{
-    Ballot, Unable, VoteError, caller_text, of_person, people,
-    show::{self, Differences, Shown},
-    vote, waiting_for,
+use crate::{
+    approvals::{
+        Ballot, Unable, VoteError, caller_text, of_person, people,
+        show::{self, Differences, Shown},
+        vote, waiting_for,
+    },
+    fresh,
 };
 
 /// Where all of them are, and what they are called.
 pub(super) const PATH: &str = "/approvals";
 pub(super) const TITLE: &str = "Approvals";
-
-/// Whoever decides has proved who they are within this long.
-const FRESH_MS: Millis = 5 * 60_000;
 
 #[derive(Template)]
 #[template(path = "approval_status.html")]
@@ -172,9 +172,9 @@ fn down(error: Unable) -> PageError {
     PageError::Down(error.into())
 }
 
-/// A login that lies in the future was made by a clock that was set back since: it is not fresh.
+/// Whether whoever decides has proved who they are recently.
 pub(super) fn is_fresh(session: &Session, now: Millis) -> bool {
-    session.auth_time <= now && now < session.auth_time.saturating_add(FRESH_MS)
+    fresh::is_fresh(session.auth_time, now)
 }
 
 fn log_in(id: &ApprovalId) -> Response {

@@ -23,7 +23,7 @@ use super::{
     password::Hashing,
     throttle::Throttle,
 };
-use crate::{admin, signing::Signing};
+use crate::{admin, fresh, signing::Signing};
 
 /// Answers for one reference to a secret, from what was resolved at start or reload. `None` if there is none.
 pub type SecretReader = Arc<dyn Fn(&SecretRef) -> Option<Secret> + Send + Sync>;
@@ -216,7 +216,7 @@ impl Place {
 
     /// A login before this instant does not do, whatever the client says.
     pub(crate) fn oldest_login(&self, now_ms: Millis) -> Option<Millis> {
-        self.admin.as_ref().map(|_| now_ms - admin::LOGIN_WITHIN_MS)
+        self.admin.as_ref().map(|_| now_ms - fresh::LOGIN_WITHIN_MS)
     }
 
     /// Whether `resource` (RFC 8707) names this endpoint. A trailing slash is how some clients write a URL.
