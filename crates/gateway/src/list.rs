@@ -196,6 +196,7 @@ pub(crate) fn shown(place: &Place, caller: &Caller, now: Millis) -> (Digest, Mil
             Some((name, list.narrowing_of(tool.0).map_or_else(|| tool.1.shown_digest(), |by| narrowed(tool.1, by))))
         })
         .collect();
+    tools.extend(own::seen(place, caller).iter().map(|tool| (tool.name(), tool.target().definition)));
     tools.sort_unstable_by_key(|(name, _)| *name);
     let parts = tools.iter().flat_map(|(name, shown)| [name.as_bytes(), &shown.0]);
     (Digest::of_parts(parts), list.valid_until)

@@ -213,6 +213,19 @@ async fn another_definition_or_rule_is_heard_as_a_list_shows_it() {
 }
 
 #[tokio::test]
+async fn our_own_tools_are_of_the_list_that_is_heard_of() {
+    let room = room().await;
+    let token = room.alice();
+    let mut stream = begun(&room, listen(&token)).await;
+    for is_on in [true, false] {
+        room.deployment_becomes(|deployment| deployment.access.enabled = is_on).await;
+        hears(&mut stream, true).await;
+        assert_eq!(room.names(&token).await.contains(&"ambit_status".to_owned()), is_on);
+    }
+    stays_silent(&mut stream).await;
+}
+
+#[tokio::test]
 async fn nothing_is_heard_after_a_revocation() {
     for is_modern in [true, false] {
         for (kind, id) in [
