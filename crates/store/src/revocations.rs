@@ -28,7 +28,7 @@ pub struct Marked {
     pub scope: Scope,
     /// What holds for it.
     pub mark: Mark,
-    /// Who acted last.
+    /// Who acted last; who set the block, while there is one.
     pub by: String,
     /// Why.
     pub reason: String,
@@ -50,7 +50,7 @@ impl Marked {
     }
 }
 
-/// The rule: the later of the stored and the given instant stands.
+/// The rule: the later of the stored and the given instant stands; who set a block stands until it is lifted.
 const REVOKE: &str = "
 insert into revocations (kind, id, revoked_at, blocked, acted_by, reason, acted_at)
 values ($1, $2, $3, 0, $4, $5, $6)
@@ -59,15 +59,19 @@ on conflict (kind, id) do update set
         when revocations.revoked_at is null or revocations.revoked_at < excluded.revoked_at then excluded.revoked_at
         else revocations.revoked_at
     end,
-    acted_by = excluded.acted_by, reason = excluded.reason, acted_at = excluded.acted_at";
+    acted_by = case when revocations.blocked = 1 then revocations.acted_by else excluded.acted_by end,
+    reason = case when revocations.blocked = 1 then revocations.reason else excluded.reason end,
+    acted_at = case when revocations.blocked = 1 then revocations.acted_at else excluded.acted_at end";
 const BLOCK: &str = "
 insert into revocations (kind, id, revoked_at, blocked, acted_by, reason, acted_at)
 values ($1, $2, null, 1, $3, $4, $5)
 on conflict (kind, id) do update set
-    blocked = 1, acted_by = excluded.acted_by, reason = excluded.reason, acted_at = excluded.acted_at";
+    blocked = 1, acted_by = excluded.acted_by, reason = excluded.reason, acted_at = excluded.acted_at
+where revocations.blocked = 0 or $6 = 1";
+/// The rule: what is lifted is the block that was seen.
 const UNBLOCK: &str = "
 update revocations set blocked = 0, acted_by = $3, reason = $4, acted_at = $5
-where kind = $1 and id = $2 and blocked = 1";
+where kind = $1 and id = $2 and blocked = 1 and acted_by = $6 and acted_at = $7";
 const FIND: &str = "select * from revocations where kind = $1 and id = $2";
 const LOAD_ALL: &str = "select * from revocations order by kind, id";
 /// Only scopes that name something short-lived: what they reached has expired by itself.
@@ -83,22 +87,32 @@ pub async fn revoke(tx: &mut Tx, scope: &Scope, until: Millis, act: Act<'_>) -> 
     tx.execute(REVOKE, args![scope.kind(), scope.id(), until, act.by, act.reason, act.at_ms]).await.map(drop)
 }
 
-/// Refuses everything of a scope until it is lifted.
+/// Refuses everything of a scope until it is lifted. A block that is there already becomes this one.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn block(tx: &mut Tx, scope: &Scope, act: Act<'_>) -> Result<(), StoreError> {
     tx.changes_what_requests_see();
-    tx.execute(BLOCK, args![scope.kind(), scope.id(), act.by, act.reason, act.at_ms]).await.map(drop)
+    tx.execute(BLOCK, args![scope.kind(), scope.id(), act.by, act.reason, act.at_ms, 1_i64]).await.map(drop)
 }
 
-/// Lifts a block; an instant of revocation stays. False if the scope was not blocked.
+/// The same, but a block that is there already stays what it is.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn unblock(tx: &mut Tx, scope: &Scope, act: Act<'_>) -> Result<bool, StoreError> {
+pub async fn block_unless_blocked(tx: &mut Tx, scope: &Scope, act: Act<'_>) -> Result<(), StoreError> {
     tx.changes_what_requests_see();
-    Ok(tx.execute(UNBLOCK, args![scope.kind(), scope.id(), act.by, act.reason, act.at_ms]).await? == 1)
+    tx.execute(BLOCK, args![scope.kind(), scope.id(), act.by, act.reason, act.at_ms, 0_i64]).await.map(drop)
+}
+
+/// Lifts a block that was seen; an instant of revocation stays. False if it is not there any more, or is another one now.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn unblock(tx: &mut Tx, seen: &Marked, act: Act<'_>) -> Result<bool, StoreError> {
+    tx.changes_what_requests_see();
+    let (kind, id) = (seen.scope.kind(), seen.scope.id());
+    Ok(tx.execute(UNBLOCK, args![kind, id, act.by, act.reason, act.at_ms, seen.by.as_str(), seen.at]).await? == 1)
 }
 
 /// The mark of one scope.

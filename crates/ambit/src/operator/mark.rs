@@ -5,7 +5,7 @@ use ambit_model::{
     Effect,
     grant::Reveal,
     ids::{Millis, ServerSlug},
-    operator::Actor,
+    operator::{Actor, Role},
     revocation::{Mark, Scope},
     toolset::Toolset,
 };
@@ -13,13 +13,14 @@ use ambit_store::{
     Tx, reveals,
     revocations::{self, Act as Marking},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     act::Done,
     context::OperatorContext,
     entitle::{known_agent, known_user, with_reason},
     perform::{ActError, Entry, settle},
+    rights,
 };
 
 pub(super) async fn revoke(
@@ -37,8 +38,13 @@ pub(super) async fn revoke(
     let ended = end_reveals(&mut tx, scope, &context.deployment(), by, now).await?;
     let after = json!({ "mark": mark_of(&mut tx, scope).await?, "reveals_ended": ended });
     let subject = scope.to_string();
-    let entry =
-        Entry { act: "revoke", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let entry = Entry {
+        act: "revoke",
+        subject: &subject,
+        before: Some(json!(before)),
+        after: Some(json!(after)),
+        reason: Some(reason),
+    };
     let revision = settle(tx, entry, by, context).await?;
     let doubt = doubt(scope, context).await;
     let reveals = match ended {
@@ -62,11 +68,23 @@ pub(super) async fn block(
     let now = context.clock.now();
     let mut tx = context.store.begin().await?;
     let before = mark_of(&mut tx, scope).await?;
-    revocations::block(&mut tx, scope, Marking { by: &by.to_string(), reason, at_ms: now }).await?;
+    // A block stays that of whoever set it, for nobody below them lifts it: only an admin makes it theirs.
+    let marking = by.to_string();
+    let marking = Marking { by: &marking, reason, at_ms: now };
+    if context.deployment().roles.rights_of(by).are(Role::Admin) {
+        revocations::block(&mut tx, scope, marking).await?;
+    } else {
+        revocations::block_unless_blocked(&mut tx, scope, marking).await?;
+    }
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
-    let entry =
-        Entry { act: "block", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let entry = Entry {
+        act: "block",
+        subject: &subject,
+        before: Some(json!(before)),
+        after: Some(json!(after)),
+        reason: Some(reason),
+    };
     let revision = settle(tx, entry, by, context).await?;
     let doubt = doubt(scope, context).await;
     Ok(Done {
@@ -84,14 +102,23 @@ pub(super) async fn unblock(
     with_reason(reason)?;
     let now = context.clock.now();
     let mut tx = context.store.begin().await?;
-    let before = mark_of(&mut tx, scope).await?;
-    if !revocations::unblock(&mut tx, scope, Marking { by: &by.to_string(), reason, at_ms: now }).await? {
-        return Err(ActError::Absent(format!("{scope} is not blocked")));
+    let seen = revocations::find(&mut tx, scope).await?.filter(|marked| marked.mark.blocked);
+    let seen = seen.ok_or_else(|| ActError::Absent(format!("{scope} is not blocked")))?;
+    // Once more: since it was asked whether the act is theirs somebody else may have set it.
+    rights::lifts(&seen, by, &context.deployment())?;
+    if !revocations::unblock(&mut tx, &seen, Marking { by: &by.to_string(), reason, at_ms: now }).await? {
+        return Err(ActError::Refused(format!("{scope} was blocked anew or unblocked meanwhile: look again")));
     }
+    let before = seen.mark;
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
-    let entry =
-        Entry { act: "unblock", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
+    let entry = Entry {
+        act: "unblock",
+        subject: &subject,
+        before: Some(json!(before)),
+        after: Some(json!(after)),
+        reason: Some(reason),
+    };
     let revision = settle(tx, entry, by, context).await?;
     Ok(Done {
         sentence: format!("{scope} is no longer blocked; what was revoked stays dead"),
@@ -185,7 +212,6 @@ fn reaches(scope: &Scope, reveal: &Reveal, deployment: &Deployment) -> bool {
     }
 }
 
-async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Value, ActError> {
-    let mark = revocations::find(tx, scope).await?.map_or_else(Mark::default, |marked| marked.mark);
-    Ok(json!(mark))
+async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Mark, ActError> {
+    Ok(revocations::find(tx, scope).await?.map_or_else(Mark::default, |marked| marked.mark))
 }

@@ -16,7 +16,10 @@ use ambit_model::{
     operator::{Actor, Rights, Role},
     revocation::Scope,
 };
-use ambit_store::{grants, reveals};
+use ambit_store::{
+    grants, reveals,
+    revocations::{self, Marked},
+};
 
 use super::{
     act::{Act, ScopeText},
@@ -79,6 +82,11 @@ async fn check_one(act: &Act, by: &Actor, context: &OperatorContext) -> Result<(
         Needs::Approver => return Err(not_yours(role_missing(&rights, "an approver"))),
         Needs::Admin => return Err(not_yours(role_missing(&rights, "an admin"))),
     }
+    if let Act::Unblock { scope, .. } = act
+        && let Some(marked) = revocations::find(&context.store, &scope.0).await?
+    {
+        lifts(&marked, by, &deployment)?;
+    }
     match own_advantage(act, &rights, &deployment) {
         Some(why) => Err(not_yours(format!("{why}; nobody gives anything to themselves: let somebody else do it"))),
         None => Ok(()),
@@ -129,7 +137,28 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
     })
 }
 
+/// Whether a block is lifted by whoever may block the same: what an admin shut, an admin opens. Whoever set it is an admin or
+/// an owner by the roles of now.
+///
+/// # Errors
+/// [`ActError::NotYours`].
+pub(super) fn lifts(marked: &Marked, by: &Actor, deployment: &Deployment) -> Result<(), ActError> {
+    let rights = |actor: &Actor| deployment.roles.rights_of(actor);
+    if !marked.mark.blocked || rights(by).are(Role::Admin) {
+        return Ok(());
+    }
+    let set_by = Actor::parse(&marked.by).map(|by| rights(&by));
+    let by_an_owner = set_by.is_some_and(|rights| rights.are(Role::Owner) && !rights.are(Role::Admin));
+    let why =
+        || not_yours("whoever set this block is not an owner alone, so no owner lifts it: ask an admin".to_owned());
+    by_an_owner.then_some(()).ok_or_else(why)
+}
+
 async fn toolset_of(id: &GrantId, context: &OperatorContext) -> Result<Option<ToolsetSlug>, ActError> {
+    // What the configuration grants is ended there, which whoever owns it is told.
+    if let Some(grant) = context.deployment().grants.iter().find(|grant| grant.id == *id) {
+        return Ok(Some(grant.toolset.clone()));
+    }
     if let Some(record) = grants::find(&context.store, id).await? {
         return Ok(Some(record.grant.toolset));
     }

@@ -329,6 +329,48 @@ async fn an_owner_ends_only_what_reaches_own_servers() {
 }
 
 #[tokio::test]
+async fn whoever_owns_what_the_configuration_grants_is_told_to_end_it_there() {
+    let grant = |toolset: &str| {
+        format!("[[grants]]\ngroup = \"owners\"\ntoolset = \"{toolset}\"\nreason = \"r\"\nexpires = 2026-12-31\n")
+    };
+    let config = format!("{CONFIG}{}{}", grant("mux-read"), grant("crm-read"));
+    let Fixture { directory: _kept, context, .. } = fixture(&config).await;
+    let ids: Vec<_> =
+        context.deployment().grants.iter().map(|grant| (grant.toolset.clone(), grant.id.clone())).collect();
+    assert_eq!(ids.len(), 2);
+    for (toolset, id) in ids {
+        let ended = perform(Act::End { id, reason: "r".into() }, &operator("jana"), &context).await;
+        match toolset.as_str() {
+            "mux-read" => assert!(matches!(ended, Err(ActError::Declared(_))), "{ended:?}"),
+            _ => assert!(matches!(ended, Err(ActError::NotYours(_))), "{ended:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_lifts_the_blocks_of_owners_alone() {
+    let Fixture { directory, context, .. } = fixture(CONFIG).await;
+    for scope in [("server", "mux"), ("tool", "mux/get")] {
+        let (block, unblock) = (|| block(scope.0, scope.1), || unblock(scope.0, scope.1));
+        perform(block(), &operator("jana"), &context).await.unwrap();
+        perform(unblock(), &operator("jana"), &context).await.unwrap();
+        // Whoever the socket hears without an entry holds the store in their hands, as an admin does.
+        for above in ["adam", "root"] {
+            perform(block(), &operator(above), &context).await.unwrap();
+            let refused = perform(unblock(), &operator("jana"), &context).await.unwrap_err();
+            assert!(matches!(&refused, ActError::NotYours(why) if why.contains("ask an admin")), "{refused:?}");
+            // To set it once more changes nothing: it is not theirs by that.
+            perform(block(), &operator("jana"), &context).await.unwrap();
+            let refused = perform(unblock(), &operator("jana"), &context).await;
+            assert!(matches!(refused, Err(ActError::NotYours(_))), "{refused:?}");
+            perform(unblock(), &operator("adam"), &context).await.unwrap();
+        }
+    }
+    let refused = "operator:jana operator.refused server mux".to_owned();
+    assert_eq!(recorded(directory.path()).iter().filter(|act| **act == refused).count(), 4);
+}
+
+#[tokio::test]
 async fn of_an_import_each_grant_has_to_be_theirs_and_for_somebody_else() {
     let Fixture { directory, context, store, .. } = fixture(CONFIG).await;
     let mut act = import(&["mux-read", "crm-read", "mux-read", "both"]);
