@@ -25,6 +25,11 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
+/// Whether there is anything to read in a text. What looks empty says nothing, whatever it consists of.
+pub fn says_something(text: &str) -> bool {
+    text.chars().any(|c| c != ' ' && !is_hidden(c))
+}
+
 /// A text on one line: breaks become spaces, and `·` stands for every other character that would not be seen.
 pub fn plain(text: &str) -> String {
     let shown = |c| match c {
@@ -73,6 +78,14 @@ mod tests {
     fn a_text_cannot_steer_who_reads_it() {
         assert_eq!(plain("a\u{1b}[31mb\u{202e}c\u{e0041}\nd"), "a·[31mb·c· d");
         assert_eq!(plain("ü 漢 \u{a0}\u{200b}\u{ad}\u{3164}\u{fe0f}!"), "ü 漢 ·····!");
+    }
+
+    #[test]
+    fn what_looks_empty_says_nothing() {
+        for empty in ["", "  ", "\t\n", "\u{200b}\u{2060}", " \u{3164} \u{a0}", "\u{e000}"] {
+            assert!(!says_something(empty), "{empty:?}");
+        }
+        assert!(says_something("\u{200b}x") && says_something("漢") && says_something("."));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
-use ambit_model::operator::Actor;
+use ambit_model::{operator::Actor, shown::says_something};
 use ambit_store::accounts;
 use ambit_trail::Acceptance;
 use clap::Args;
@@ -87,7 +87,7 @@ impl Serve {
 /// Who accepts the loss, in which words.
 fn accepted(reason: Option<&str>) -> Result<Option<Acceptance>, Failure> {
     let Some(reason) = reason else { return Ok(None) };
-    if reason.trim().is_empty() {
+    if !says_something(reason) {
         return Err(Failure::Usage("`--accept-trail-loss` needs a reason: it is what the trail will say".to_owned()));
     }
     Ok(Some(Acceptance { by: own_operator().to_string(), reason: reason.to_owned() }))

@@ -7,6 +7,7 @@ use ambit_model::{
     grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, IssuerName, Millis, ToolsetSlug, UserKey},
     operator::Actor,
+    shown::says_something,
     toolset::Toolset,
 };
 use ambit_policy::constraint::Constraint;
@@ -283,7 +284,7 @@ fn with_approver(approved_by: Option<&str>) -> Result<(), ActError> {
 }
 
 fn one_line(text: &str, at_most: usize) -> Option<()> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= at_most && !text.chars().any(char::is_control);
+    let fits = says_something(text) && text.chars().count() <= at_most && !text.chars().any(char::is_control);
     fits.then_some(())
 }
 

@@ -1,7 +1,7 @@
 //! The arguments of `ambit_request_access`, read strictly: what is not known is refused, and so is what is too long. The name
 //! of a toolset may be any text, so that nothing is learned from which names are well formed.
 
-use ambit_model::{access::parse_life, ids::Millis};
+use ambit_model::{access::parse_life, ids::Millis, shown::says_something};
 use serde_json::{Map, Value};
 
 /// Longest name and reason, in characters.
@@ -25,6 +25,9 @@ pub(super) fn read(arguments: &Value) -> Result<WishArguments<'_>, String> {
     only(members, &["toolset", "reason", "for"])?;
     let toolset = text(members, "toolset", LONGEST_NAME)?;
     let reason = text(members, "reason", LONGEST_REASON)?;
+    if !says_something(reason) {
+        return Err("`/reason` is empty: say it".to_owned());
+    }
     let life_ms = match members.get("for") {
         None => None,
         Some(value) => Some(value.as_str().and_then(parse_life).ok_or(
@@ -87,6 +90,7 @@ mod tests {
             (json!({"toolset": "t"}), "`/reason` is missing"),
             (json!({"toolset": 1, "reason": "r"}), "`/toolset` is no text"),
             (json!({"toolset": "t", "reason": " \n"}), "`/reason` is empty"),
+            (json!({"toolset": "t", "reason": "\u{200b}"}), "`/reason` is empty"),
             (json!({"toolset": "t".repeat(201), "reason": "r"}), "longer than 200"),
             (json!({"toolset": "t", "reason": "r".repeat(2001)}), "longer than 2000"),
             (json!({"toolset": "t", "reason": "r", "for": "forever"}), "`/for` is no length"),
