@@ -40,7 +40,7 @@ pub(crate) async fn afford(gateway: &Gateway, guarded: &Guarded) -> Result<Affor
         Some(server) => Some(shared.upstreams.place(caller.person(), server).await.map_err(|shares::Held| NotNow {
             sentence: format!("as many of your calls of server `{}` are running as one person may have", server.slug),
             result: "busy",
-            wait_ms: UNTIL_A_PLACE_MS,
+            wait_ms: shares::UNTIL_A_PLACE_MS,
         })?),
         None => None,
     };
@@ -61,9 +61,6 @@ pub(crate) async fn afford(gateway: &Gateway, guarded: &Guarded) -> Result<Affor
     })?;
     Ok(Afforded { pass, spending, _place: place })
 }
-
-/// When to come back whose calls hold every place they may, in milliseconds: nobody knows when one of them ends.
-const UNTIL_A_PLACE_MS: u64 = 1_000;
 
 impl Afforded {
     /// The call goes out.

@@ -8,6 +8,9 @@ use std::{convert::Infallible, hash::Hash, sync::Arc, time::Duration};
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// When to come back who holds every place they may, in milliseconds: nobody knows when one of them is free again.
+pub(crate) const UNTIL_A_PLACE_MS: u64 = 1_000;
+
 /// Most holders kept. The least recent is forgotten, which only gives it a fresh share.
 const MOST: usize = 64 * 1024;
 

@@ -143,7 +143,7 @@ impl Opened {
         let open = gateway.live().recorder().open(PLACES).map_err(|unavailable| {
             tracing::error!(%unavailable, "the trail takes no records: requests are refused");
             gateway.shared.metrics.refused("trail_unavailable");
-            Closed(Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable"))
+            Closed(unrecorded("nothing was done", None))
         })?;
         Ok(Self::of(gateway, open, Draft::of(entered, (era, method), bytes_in), true))
     }
@@ -270,8 +270,7 @@ impl Opened {
         }
         if let Err(error) = appended.await {
             tracing::error!(%error, "an intent could not be written: the call was not dispatched");
-            let reply = Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable");
-            return Err(self.close(reply).await);
+            return Err(self.close(unrecorded("nothing was done", None)).await);
         }
         Ok(Recorded { opened: self, relay: wish.map(|wish| Box::new(wish.granted())) })
     }
@@ -289,8 +288,7 @@ impl Opened {
         self.stage = Stage::Dispatched;
         if let Err(error) = appended.await {
             tracing::error!(%error, "an intent could not be written: nothing was done");
-            let reply = Reply::error(&RpcError::unavailable(unrecorded("nothing was done")), None, "trail_unavailable");
-            return Err(self.close(reply).await);
+            return Err(self.close(unrecorded("nothing was done", None)).await);
         }
         Ok(self)
     }
@@ -319,7 +317,7 @@ impl Opened {
                     Executed::Yes => "the call was carried out",
                     Executed::Unknown => "the call may have been carried out",
                 };
-                Closed(Reply::error(&RpcError::unavailable(unrecorded(happened)), id, "trail_unavailable"))
+                Closed(unrecorded(happened, id))
             }
         }
     }
@@ -512,6 +510,7 @@ fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn unrecorded(happened: &str) -> String {
-    format!("the gateway cannot write its records at the moment; {happened}: try again later")
+fn unrecorded(happened: &str, id: Option<Id<'_>>) -> Reply {
+    let sentence = format!("the gateway cannot write its records at the moment; {happened}: try again later");
+    Reply::error(&RpcError::unavailable(sentence), id, "trail_unavailable")
 }

@@ -87,6 +87,19 @@ impl Flow {
         Ok(labels)
     }
 
+    /// Has the store forget what nobody carries any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sweep(&self, store: &Store, now: Millis) -> Result<(), StoreError> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let mut tx = store.begin().await?;
+        touched::forget(&mut tx, now).await?;
+        tx.commit().await.map(drop)
+    }
+
     /// Notes what the trail says of a call that was dispatched at an instant.
     pub fn remember(&self, caller: &Digest, labels: &BTreeSet<Label>, at: Millis) {
         self.note(caller, labels, at.saturating_add(STICKS_MS), at);

@@ -9,7 +9,7 @@ use ambit_model::{
     Effect,
     caller::CallerFacts,
     grant::{Grant, Reveal},
-    ids::{GrantId, Millis, ServerSlug, ToolId},
+    ids::{EndpointSlug, GrantId, Millis, ServerSlug, ToolId},
     revocation::{Mark, Scope},
 };
 use ambit_policy::{BuildError, EndpointFacts, EndpointIndex, Judge, JudgeInput, ServerFacts, ToolFacts, ToolIndex};
@@ -130,6 +130,17 @@ impl Snapshot {
                 && self.deployment.break_glass.admits(&reveal.user, &reveal.toolset)
                 && toolset.is_some_and(|toolset| toolset.contains(tool, effect))
         })
+    }
+
+    /// The block that refuses a caller everything at an endpoint, whatever their token: of something they consist of, of the
+    /// endpoint, or of everything.
+    pub fn block_of(&self, caller: &CallerFacts, endpoint: &EndpointSlug, now: Millis) -> Option<Scope> {
+        let mut scopes = vec![Scope::Deployment, Scope::Endpoint(endpoint.clone())];
+        scopes.extend(caller.user().map(|user| Scope::User(user.key.clone())));
+        scopes.extend(caller.agent().map(|agent| Scope::Agent(agent.id.clone())));
+        scopes.push(Scope::Client(caller.client.id.clone()));
+        // A login after this instant is judged: only a block stands in its way.
+        self.revocations.judge(&scopes, now.saturating_add(1)).map(|(scope, _)| scope.clone())
     }
 
     /// The endpoint published at a path, with its number.

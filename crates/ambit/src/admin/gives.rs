@@ -201,7 +201,7 @@ pub struct Decided {
     pub stage: String,
 }
 
-/// Every broken glass, newest first.
+/// Every broken glass: those that wait for their review first, then the others, newest first.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct BrokenGlass(pub Vec<Glass>);
 

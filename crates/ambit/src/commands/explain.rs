@@ -125,8 +125,8 @@ fn explain(
         reported: Vec::new(),
         what_would_change: vec![remedy.to_owned()],
     };
-    if let Some(reason) = view::blocked(caller, endpoint, snapshot, now) {
-        return (hidden(reason, "lift it with `ambit unblock`"), Decided::Standing);
+    if let Some(scope) = snapshot.block_of(caller, &endpoint.slug, now) {
+        return (hidden(format!("{scope} is blocked"), "lift it with `ambit unblock`"), Decided::Standing);
     }
     if snapshot.revocations.hides_tool(tool, now.saturating_add(1)) {
         let reason = format!("`{tool}` or its server is blocked");

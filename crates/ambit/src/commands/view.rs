@@ -13,7 +13,6 @@ use ambit_model::{
     endpoint::{Endpoint, EndpointIssuer},
     ids::{AgentId, ClientId, GroupName, IssuerName, ServerSlug, ToolsetSlug, UserKey},
     issuer::IssuerScopes,
-    revocation::Scope,
     server::{Server, Upstream},
 };
 use ambit_store::{Store, StoreUrl};
@@ -270,14 +269,4 @@ impl Eyes {
             TokenScopes::Toolsets(self.toolsets.iter().cloned().collect())
         }
     }
-}
-
-/// Why a caller that logs in now would be refused everywhere: a block of something it consists of.
-pub(crate) fn blocked(caller: &CallerFacts, endpoint: &Endpoint, snapshot: &Snapshot, now: i64) -> Option<String> {
-    let mut scopes = vec![Scope::Deployment, Scope::Endpoint(endpoint.slug.clone())];
-    scopes.extend(caller.user().map(|user| Scope::User(user.key.clone())));
-    scopes.extend(caller.agent().map(|agent| Scope::Agent(agent.id.clone())));
-    scopes.push(Scope::Client(caller.client.id.clone()));
-    // A login after this instant is judged: only a block stands in its way.
-    snapshot.revocations.judge(&scopes, now.saturating_add(1)).map(|(scope, _)| format!("{scope} is blocked"))
 }

@@ -110,6 +110,9 @@ pub fn spawn(beside: Beside, stopping: &watch::Receiver<bool>) -> JoinSet<()> {
             if let Err(error) = ambit_identity::approvals::sweep(&live).await {
                 tracing::warn!(%error, "requests for approval could not be swept; the next round tries again");
             }
+            if let Err(error) = live.flow().sweep(live.store(), live.clock().now()).await {
+                tracing::warn!(%error, "labels that callers no longer carry could not be swept; the next round tries again");
+            }
             if let Err(error) = ambit_identity::access::sweep(&live).await {
                 tracing::warn!(%error, "requests for access could not be swept; the next round tries again");
             }

@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 use ambit_gateway::Gateway;
 use ambit_live::Live;
 use ambit_model::budget::DayCount;
-use ambit_store::{StoreError, day_counts, touched};
+use ambit_store::{StoreError, day_counts};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often. A crash gives back what was used since.
@@ -53,7 +53,6 @@ async fn write(live: &Live, node: &str, counts: &[DayCount], today: u32) -> Resu
     let mut tx = live.store().begin().await?;
     day_counts::keep(&mut tx, node, counts).await?;
     day_counts::forget_before(&mut tx, today).await?;
-    touched::forget(&mut tx, live.clock().now()).await?;
     tx.commit().await.map(drop)
 }
 

@@ -13,12 +13,11 @@ use ambit_model::{
     ids::Millis,
 };
 
+use crate::shares;
+
 const NANOS_PER_MS: i64 = 1_000_000;
 
 const DAY_MS: Millis = 86_400_000;
-
-/// How long whoever has too much under way is told to wait: nobody knows when something of it ends.
-const UNTIL_A_PLACE_MS: u64 = 1_000;
 
 #[derive(Default, Debug)]
 pub(super) struct Spent {
@@ -62,7 +61,7 @@ impl Over {
     pub(crate) fn wait_ms(self) -> u64 {
         match self {
             Self::Rate { wait_ms, .. } | Self::PerDay { wait_ms, .. } => wait_ms,
-            Self::AtOnce { .. } => UNTIL_A_PLACE_MS,
+            Self::AtOnce { .. } => shares::UNTIL_A_PLACE_MS,
         }
     }
 }

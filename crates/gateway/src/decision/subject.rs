@@ -18,7 +18,6 @@ use ambit_model::{
     endpoint::{Endpoint, EndpointIssuer},
     ids::{AgentId, ClientId, IssuerName, Millis, ToolsetSlug, UserKey},
     replay::KeptFact,
-    revocation::Scope,
 };
 use ambit_policy::{CallerClass, Login};
 
@@ -192,7 +191,7 @@ fn facts(named: &Named, endpoint: &Endpoint, snapshot: &Snapshot, now: Millis) -
         declined: BTreeSet::new(),
         operator: None,
     };
-    if is_blocked(&facts, endpoint, snapshot, now) { Err(Absent::Nobody) } else { Ok(facts) }
+    if snapshot.block_of(&facts, &endpoint.slug, now).is_some() { Err(Absent::Nobody) } else { Ok(facts) }
 }
 
 /// A person with an account here. At an endpoint that takes another issuer's tokens nobody asks about others: how that issuer
@@ -227,13 +226,4 @@ fn scopes(named: &Named) -> Result<TokenScopes, Absent> {
     let Some(toolsets) = &named.toolsets else { return Ok(TokenScopes::None) };
     let toolsets = toolsets.iter().map(|slug| ToolsetSlug::parse(slug)).collect::<Result<_, _>>();
     toolsets.map(TokenScopes::Toolsets).map_err(|_| Absent::Nobody)
-}
-
-/// Whether a block of something they consist of refuses them everywhere here.
-fn is_blocked(facts: &CallerFacts, endpoint: &Endpoint, snapshot: &Snapshot, now: Millis) -> bool {
-    let mut scopes = vec![Scope::Deployment, Scope::Endpoint(endpoint.slug.clone())];
-    scopes.extend(facts.user().map(|user| Scope::User(user.key.clone())));
-    scopes.extend(facts.agent().map(|agent| Scope::Agent(agent.id.clone())));
-    scopes.push(Scope::Client(facts.client.id.clone()));
-    snapshot.revocations.judge(&scopes, now.saturating_add(1)).is_some()
 }

@@ -4,7 +4,6 @@
 //! A client that leaves before that has learned nothing, and leaves no record.
 
 use ambit_live::recorder::{Appended, Durability, IndexKeys, Open};
-use ambit_mcp::RpcError;
 use ambit_model::event::{About as Whom, Evaluation as Evaluated, Event, VERSION};
 
 use super::{Closed, Found, decided, unrecorded};
@@ -88,6 +87,5 @@ impl Evaluating {
 }
 
 fn withheld() -> Reply {
-    let error = RpcError::unavailable(unrecorded("nothing was decided"));
-    in_words(Reply::error(&error, None, "trail_unavailable"))
+    in_words(unrecorded("nothing was decided", None))
 }

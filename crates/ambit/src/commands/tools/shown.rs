@@ -39,8 +39,8 @@ pub(super) async fn run(eyes: &Eyes, only: Option<&ServerSlug>, context: &mut Co
     let snapshot = view::snapshot(&resolved, servers.clone(), context).await?;
     let now = context.clock.now();
     let mut rows = Vec::new();
-    if let Some(reason) = view::blocked(&caller, endpoint, &snapshot, now) {
-        context.note(&format!("{reason}: every request of this caller is refused"))?;
+    if let Some(scope) = snapshot.block_of(&caller, &endpoint.slug, now) {
+        context.note(&format!("{scope} is blocked: every request of this caller is refused"))?;
     } else {
         let judge = &snapshot.judge;
         let defect = || Failure::Refused("the snapshot does not know its own endpoint; this is a defect".into());
