@@ -80,12 +80,12 @@ pub fn run(options: &[&str]) -> Result<bool> {
     let fsync_p50_ms = disk::fsync_p50_ms(&folder)?;
     println!("fsync p50 of this disk: {fsync_p50_ms:.2} ms");
     let bench = Bench::start(&programs, &folder)?;
-    let lists = bench.lists()?;
+    let (lists, decisions) = (bench.lists()?, governed::decisions()?);
     let mut rows = Vec::new();
     for connections in extent.connections {
         rows.extend(measure(&bench, &programs.join("load"), *connections, extent)?);
     }
-    let governed = governed::measure(lists, bench.ruled()?)?;
+    let governed = governed::measure(lists, decisions, bench.ruled()?)?;
     drop(bench);
     let report = report::Report { rows, fsync_p50_ms, document, governed };
     print!("{}", report.table());

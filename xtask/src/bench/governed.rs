@@ -49,6 +49,13 @@ pub struct Lists {
     warm_ms: f64,
 }
 
+/// Times of decisions, as in [`Governed`].
+#[derive(Debug, Clone, Copy)]
+pub struct Decisions {
+    decision_p99_us: f64,
+    call_p99_us: f64,
+}
+
 /// Reads a list for the first time and again, for each of these users.
 pub fn lists(gateway: &Gateway, users: impl Iterator<Item = String>, expect: &str) -> Result<Lists> {
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
@@ -70,9 +77,9 @@ pub fn lists(gateway: &Gateway, users: impl Iterator<Item = String>, expect: &st
     Ok(Lists { cold_ms: super::report::median(cold), warm_ms: super::report::median(warm) })
 }
 
-/// Decides in a process of its own, makes the decisions of a trail again, and puts everything together.
-pub fn measure(lists: Lists, ruled: &Gateway) -> Result<Governed> {
-    let [decision_p99_us, call_p99_us] = decisions()?;
+/// Makes the decisions of a trail again, and puts everything together.
+pub fn measure(lists: Lists, decisions: Decisions, ruled: &Gateway) -> Result<Governed> {
+    let Decisions { decision_p99_us, call_p99_us } = decisions;
     let (replayed, seconds) = replay(ruled)?;
     Ok(Governed {
         decision_p99_us,
@@ -89,12 +96,13 @@ pub fn build() -> Result<()> {
     run(&mut cargo(&["build", "--profile", "dist", "--package", "ambit-policy", "--example", "decide"])).map(drop)
 }
 
-fn decisions() -> Result<[f64; 2]> {
+/// Decides, in a process of its own. Before the load: what the gateways index after it would take part.
+pub fn decisions() -> Result<Decisions> {
     let program = root().join("target/dist/examples/decide");
     let output = command(&program).arg("--judged").stderr(Stdio::inherit()).output()?;
     let figures: Value = serde_json::from_slice(&output.stdout).context("the figures of `decide`")?;
     let figure = |name: &str| figures[name].as_f64().with_context(|| format!("no `{name}` in {figures}"));
-    Ok([figure("decision_p99_us")?, figure("call_p99_us")?])
+    Ok(Decisions { decision_p99_us: figure("decision_p99_us")?, call_p99_us: figure("call_p99_us")? })
 }
 
 /// How many decisions, and how long they took, the start of the program included.
