@@ -230,3 +230,60 @@ async fn a_fragment_that_is_none_is_refused_at_the_door() {
     assert!(code == 2 && err.contains("can both mean one tool"), "{err}");
     app.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_grants_leave_in_combination_is_told_in_words_and_held_to() {
+    let mut copy = tool("copy_report", "Copies a report", true);
+    copy["inputSchema"] = json!({"type": "object", "required": ["from", "to"],
+        "properties": {"from": {"type": "string"}, "to": {"type": "string"}}});
+    let peer = McpServer::start(Era::Modern, vec![copy]).await.unwrap();
+    let grant = |from: &str, to: &str| {
+        format!(
+            "[[grants]]\nuser = \"alice\"\ntoolset = \"peer-use\"\nreason = \"tests\"\nexpires = 2099-01-01\n\
+             [grants.constraints.\"*\".properties]\nfrom = {{ const = \"{from}\" }}\nto = {{ const = \"{to}\" }}\n"
+        )
+    };
+    let more = format!(
+        r#"
+[[endpoints]]
+path = "/mcp/peer"
+servers = ["peer"]
+[toolsets.peer-use]
+tools = ["peer/*"]
+[servers.peer]
+mcp = "{}"
+owner = "Team Peer"
+purpose = "tests"
+environment = "test"
+data_class = "internal"
+expires = 2099-01-01
+revoke_when = "the tests are over"
+{}{}"#,
+        peer.url(),
+        grant("eu", "archive"),
+        grant("us", "desk")
+    );
+    let (app, _api) = world::with(Given::default(), &more).await;
+    let alice = app.login(&Login { endpoint: "/mcp/peer", toolsets: &["peer-use"], ..Login::default() }).unwrap();
+    let listed = shown(&alice, Era::Modern, "copy_report").await;
+    // Property by property more would seem to be allowed than is.
+    assert_eq!(listed["inputSchema"]["properties"]["from"]["enum"], json!(["eu", "us"]), "{listed}");
+    let description = listed["description"].as_str().unwrap();
+    assert!(description.starts_with("Copies a report"), "{description}");
+    assert!(
+        description.contains(
+            "Allowed combinations of arguments: (1) `from` must be `eu` and `to` must be `archive`; \
+             (2) `from` must be `us` and `to` must be `desk`. Any other is refused."
+        ),
+        "{description}"
+    );
+    for (from, to, fine) in
+        [("eu", "archive", true), ("us", "desk", true), ("eu", "desk", false), ("us", "archive", false)]
+    {
+        let before = peer.calls().len();
+        let answer = alice.call("copy_report", json!({"from": from, "to": to})).await.unwrap();
+        assert_eq!(is_fine(&answer), fine, "{from} {to}: {}", answer.text());
+        assert_eq!(peer.calls().len() - before, usize::from(fine), "{from} {to}");
+    }
+    app.stop().await.unwrap();
+}
