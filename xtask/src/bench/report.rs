@@ -56,7 +56,7 @@ const TARGETS: &[(&str, f64)] = &[
     ("ambit-call-legacy", 2.5),
     ("ambit-call-rest", 2.5),
     ("ambit-call-durable", 4.0),
-    ("ambit-call-narrowed", 2.75),
+    ("ambit-call-narrowed", 2.5),
     // A rule that reads the call is asked with every call, and what it read is sealed for a replay.
     ("ambit-call-ruled", 4.0),
 ];
