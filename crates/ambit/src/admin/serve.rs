@@ -21,7 +21,6 @@ use axum::{
         HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
     },
-    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
@@ -79,22 +78,15 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let crowd = Crowd::of(MAX_CONNECTIONS, &proxies);
-    let router = router(room.clone(), rules);
-    let answer = move |mut request: Request, peer: SocketAddr| {
-        request.extensions_mut().insert(Peer(peer.ip()));
-        listener::routed(router.clone(), request)
-    };
+    let served = Arc::new((room.clone(), rules, router(room.clone())));
+    let answer = move |request, peer: SocketAddr| behind_doors(Arc::clone(&served), request, peer.ip());
     listener::serve(listener, &Lanes::none(), answer, crowd, stop).await;
     if !room.finish(listener::DRAIN).await {
         tracing::warn!("some acts of the admin API did not end in time; the trail says what they came to");
     }
 }
 
-/// The address of the peer of a connection, where the door looks for it.
-#[derive(Clone, Copy)]
-struct Peer(IpAddr);
-
-fn router(room: Room, rules: Rules) -> Router {
+fn router(room: Room) -> Router {
     let mut router = Router::new();
     for route in &ROUTES {
         let Some(method) = method(route) else { continue };
@@ -106,13 +98,11 @@ fn router(room: Room, rules: Rules) -> Router {
         };
         router = router.route(route.path, on(method, asked));
     }
-    let doors = Arc::new((room.clone(), rules));
     router
         .fallback(async || Trouble::absent())
         .method_not_allowed_fallback(async || {
             Trouble::new(Kind::Method, "`/openapi.json` says which methods this address knows")
         })
-        .layer(middleware::from_fn_with_state(doors, door))
         .with_state(room)
 }
 
@@ -125,14 +115,13 @@ fn method(route: &Route) -> Option<MethodFilter> {
     }
 }
 
-async fn door(State(doors): State<Arc<(Room, Rules)>>, mut request: Request, next: Next) -> Response {
-    let (room, rules) = &*doors;
-    let peer = request.extensions().get::<Peer>().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+async fn behind_doors(served: Arc<(Room, Rules, Router)>, mut request: Request, peer: IpAddr) -> Response {
+    let (room, rules, router) = &*served;
     let source = rules.source(peer, request.headers());
     let mut response = match rules.admit_strictly(request.uri(), request.headers()) {
         Ok(()) => {
             request.extensions_mut().insert(Source(source));
-            next.run(request).await
+            listener::routed(router.clone(), request).await
         }
         Err(wrong) => {
             room.live().recorder().refused_early(SLUG, source, wrong.reason());
