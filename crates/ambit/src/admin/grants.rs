@@ -8,7 +8,6 @@ use ambit_model::{
     ids::{GrantId, Millis, ToolsetSlug},
     operator::{Actor, Rights, Role},
 };
-use ambit_store::{grants, reveals};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     holdings::{self, Holding, Wanted},
-    operator::ActError,
+    operator::{ActError, rights::toolset_of},
 };
 
 /// The largest page.
@@ -139,12 +138,8 @@ pub(super) async fn is_shown(live: &Live, by: &Actor, id: &GrantId) -> Result<bo
     let snapshot = live.current();
     let deployment = &snapshot.deployment;
     let rights = deployment.roles.rights_of(by);
-    let toolset = match grants::find(live.store(), id).await? {
-        Some(record) => Some(record.grant.toolset),
-        None => reveals::find(live.store(), id).await?.map(|record| record.reveal.toolset),
-    };
-    let declared = deployment.grants.iter().find(|grant| grant.id == *id).map(|grant| &grant.toolset);
-    Ok(toolset.as_ref().or(declared).is_some_and(|toolset| sees(&rights, toolset, deployment)))
+    let toolset = toolset_of(id, deployment, live.store()).await?;
+    Ok(toolset.is_some_and(|toolset| sees(&rights, &toolset, deployment)))
 }
 
 fn sees(rights: &Rights, toolset: &ToolsetSlug, deployment: &Deployment) -> bool {

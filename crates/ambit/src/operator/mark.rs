@@ -13,7 +13,7 @@ use ambit_store::{
     Tx, reveals,
     revocations::{self, Act as Marking},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     act::Done,
@@ -38,13 +38,8 @@ pub(super) async fn revoke(
     let ended = end_reveals(&mut tx, scope, &context.deployment(), by, now).await?;
     let after = json!({ "mark": mark_of(&mut tx, scope).await?, "reveals_ended": ended });
     let subject = scope.to_string();
-    let entry = Entry {
-        act: "revoke",
-        subject: &subject,
-        before: Some(json!(before)),
-        after: Some(json!(after)),
-        reason: Some(reason),
-    };
+    let entry =
+        Entry { act: "revoke", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
     let doubt = doubt(scope, context).await;
     let reveals = match ended {
@@ -78,13 +73,8 @@ pub(super) async fn block(
     }
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
-    let entry = Entry {
-        act: "block",
-        subject: &subject,
-        before: Some(json!(before)),
-        after: Some(json!(after)),
-        reason: Some(reason),
-    };
+    let entry =
+        Entry { act: "block", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
     let doubt = doubt(scope, context).await;
     Ok(Done {
@@ -109,16 +99,11 @@ pub(super) async fn unblock(
     if !revocations::unblock(&mut tx, &seen, Marking { by: &by.to_string(), reason, at_ms: now }).await? {
         return Err(ActError::Refused(format!("{scope} was blocked anew or unblocked meanwhile: look again")));
     }
-    let before = seen.mark;
+    let before = json!(seen.mark);
     let after = mark_of(&mut tx, scope).await?;
     let subject = scope.to_string();
-    let entry = Entry {
-        act: "unblock",
-        subject: &subject,
-        before: Some(json!(before)),
-        after: Some(json!(after)),
-        reason: Some(reason),
-    };
+    let entry =
+        Entry { act: "unblock", subject: &subject, before: Some(before), after: Some(after), reason: Some(reason) };
     let revision = settle(tx, entry, by, context).await?;
     Ok(Done {
         sentence: format!("{scope} is no longer blocked; what was revoked stays dead"),
@@ -212,6 +197,7 @@ fn reaches(scope: &Scope, reveal: &Reveal, deployment: &Deployment) -> bool {
     }
 }
 
-async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Mark, ActError> {
-    Ok(revocations::find(tx, scope).await?.map_or_else(Mark::default, |marked| marked.mark))
+async fn mark_of(tx: &mut Tx, scope: &Scope) -> Result<Value, ActError> {
+    let mark = revocations::find(tx, scope).await?.map_or_else(Mark::default, |marked| marked.mark);
+    Ok(json!(mark))
 }

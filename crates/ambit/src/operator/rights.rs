@@ -17,7 +17,7 @@ use ambit_model::{
     revocation::Scope,
 };
 use ambit_store::{
-    grants, reveals,
+    Store, StoreError, grants, reveals,
     revocations::{self, Marked},
 };
 
@@ -111,7 +111,7 @@ async fn needs(act: &Act, deployment: &Deployment, context: &OperatorContext) ->
     Ok(match act {
         Act::Grant { subject: GrantSubject::Client(_), .. } => Needs::Admin,
         Act::Grant { toolset, .. } | Act::Reveal { toolset, .. } => Needs::OwnerOf(servers_of(deployment, toolset)),
-        Act::End { id, .. } => match toolset_of(id, context).await? {
+        Act::End { id, .. } => match toolset_of(id, deployment, &context.store).await? {
             Some(toolset) => Needs::OwnerOf(servers_of(deployment, &toolset)),
             None => Needs::OwnerOf(Vec::new()),
         },
@@ -154,15 +154,20 @@ pub(super) fn lifts(marked: &Marked, by: &Actor, deployment: &Deployment) -> Res
     by_an_owner.then_some(()).ok_or_else(why)
 }
 
-async fn toolset_of(id: &GrantId, context: &OperatorContext) -> Result<Option<ToolsetSlug>, ActError> {
-    // What the configuration grants is ended there, which whoever owns it is told.
-    if let Some(grant) = context.deployment().grants.iter().find(|grant| grant.id == *id) {
+/// The toolset of a grant or reveal, if there is one of this name. One that the configuration grants is ended there, which
+/// whoever owns it is told.
+pub(crate) async fn toolset_of(
+    id: &GrantId,
+    deployment: &Deployment,
+    store: &Store,
+) -> Result<Option<ToolsetSlug>, StoreError> {
+    if let Some(grant) = deployment.grants.iter().find(|grant| grant.id == *id) {
         return Ok(Some(grant.toolset.clone()));
     }
-    if let Some(record) = grants::find(&context.store, id).await? {
+    if let Some(record) = grants::find(store, id).await? {
         return Ok(Some(record.grant.toolset));
     }
-    Ok(reveals::find(&context.store, id).await?.map(|record| record.reveal.toolset))
+    Ok(reveals::find(store, id).await?.map(|record| record.reveal.toolset))
 }
 
 /// What somebody would get out of an act of theirs, if they would.
