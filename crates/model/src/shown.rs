@@ -30,6 +30,11 @@ pub fn says_something(text: &str) -> bool {
     text.chars().any(|c| c != ' ' && !is_hidden(c))
 }
 
+/// Whether a text says something on one line of at most so many characters.
+pub fn is_a_line(text: &str, at_most: usize) -> bool {
+    says_something(text) && text.chars().count() <= at_most && !text.chars().any(char::is_control)
+}
+
 /// A text on one line: breaks become spaces, and `·` stands for every other character that would not be seen.
 pub fn plain(text: &str) -> String {
     let shown = |c| match c {
@@ -86,6 +91,7 @@ mod tests {
             assert!(!says_something(empty), "{empty:?}");
         }
         assert!(says_something("\u{200b}x") && says_something("漢") && says_something("."));
+        assert!(is_a_line("ab", 2) && !is_a_line("abc", 2) && !is_a_line("a\n", 2) && !is_a_line(" ", 2));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ambit_model::{
     constraints::ToolPattern,
     ids::{ClientId, InvalidId, ServerSlug, Subject, ToolName, UserKey},
     secret::SecretRef,
-    shown::says_something,
+    shown::is_a_line,
     toolset::Selector,
 };
 use ambit_openapi::BaseUrl;
@@ -133,8 +133,7 @@ fn account(text: &str) -> Result<(), String> {
 }
 
 fn plain(text: &str) -> Result<(), String> {
-    let fits = says_something(text) && text.chars().count() <= 1000 && !text.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err("write 1 to 1000 characters on one line".to_owned()) }
+    if is_a_line(text, 1000) { Ok(()) } else { Err("write 1 to 1000 characters on one line".to_owned()) }
 }
 
 fn endpoint_path(text: &str) -> Result<(), String> {

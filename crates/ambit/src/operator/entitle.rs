@@ -7,7 +7,7 @@ use ambit_model::{
     grant::{DEFAULT_GRANT_MS, Grant, GrantOrigin, GrantSubject, MAX_REVEAL_MS, Reveal},
     ids::{AgentId, ClientId, GrantId, IssuerName, Millis, ToolsetSlug, UserKey},
     operator::Actor,
-    shown::says_something,
+    shown::is_a_line,
     toolset::Toolset,
 };
 use ambit_policy::constraint::Constraint;
@@ -101,7 +101,8 @@ pub(super) fn planned(
     }
     with_reason(&wish.reason)?;
     if let Some(ticket) = &wish.ticket {
-        one_line(ticket, 200)
+        is_a_line(ticket, 200)
+            .then_some(())
             .ok_or_else(|| ActError::Refused("write the ticket on one line of 200 characters".into()))?;
     }
     with_approver(wish.approved_by.as_deref())?;
@@ -274,18 +275,14 @@ fn known_toolset(deployment: &Deployment, toolset: &ToolsetSlug) -> Result<(), A
 }
 
 pub(super) fn with_reason(reason: &str) -> Result<(), ActError> {
-    one_line(reason, 1000)
+    is_a_line(reason, 1000)
+        .then_some(())
         .ok_or_else(|| ActError::Refused("give a reason of 1 to 1000 characters on one line: `--reason`".into()))
 }
 
 fn with_approver(approved_by: Option<&str>) -> Result<(), ActError> {
-    let fits = approved_by.is_none_or(|who| one_line(who, 200).is_some());
+    let fits = approved_by.is_none_or(|who| is_a_line(who, 200));
     fits.then_some(()).ok_or_else(|| ActError::Refused("write who approved it on one line of 200 characters".into()))
-}
-
-fn one_line(text: &str, at_most: usize) -> Option<()> {
-    let fits = says_something(text) && text.chars().count() <= at_most && !text.chars().any(char::is_control);
-    fits.then_some(())
 }
 
 fn fresh_id(kind: &str, context: &OperatorContext) -> Result<GrantId, ActError> {

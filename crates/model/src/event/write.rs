@@ -1,8 +1,8 @@
 //! The two events every call leaves, written as `serde_json` would write them and several times faster: most of an event is
 //! strings without anything to escape, which are copied whole. The tests hold every byte of it to the derived form.
 
-use super::{Decided, Intent, OutcomeEvent, Target, Who};
-use crate::Digest;
+use super::{Decided, Intent, OutcomeEvent, RequestId, Target, Who};
+use crate::{Digest, ids::Millis};
 
 /// What stands before the value of a member that is not the first: a comma, the name, a colon. Names are ours: nothing to escape.
 macro_rules! key {
@@ -17,12 +17,16 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// An event of a kind.
-    fn event(kind: &str, size: usize) -> Self {
+    /// An event of a kind, with what every event of a request begins with.
+    fn event(kind: &str, size: usize, (v, request): (u8, RequestId), at: Millis, endpoint: &str) -> Self {
         let mut object = Self { out: String::with_capacity(size) };
         object.out.push_str("{\"event\":\"");
         object.out.push_str(kind);
         object.out.push('"');
+        object.number(key!("v"), v);
+        object.plain(key!("request"), &request.text());
+        object.number(key!("at"), at);
+        object.text(key!("endpoint"), endpoint);
         object
     }
 
@@ -59,11 +63,16 @@ impl Object {
         }
     }
 
-    fn digest(&mut self, key: &'static str, digest: Digest) {
+    /// Text of our own making, in ASCII: nothing to escape.
+    fn plain(&mut self, key: &'static str, text: &[u8]) {
         self.name(key);
         self.out.push('"');
-        self.out.push_str(std::str::from_utf8(&digest.text()).unwrap_or_default());
+        self.out.push_str(std::str::from_utf8(text).unwrap_or_default());
         self.out.push('"');
+    }
+
+    fn digest(&mut self, key: &'static str, digest: Digest) {
+        self.plain(key, &digest.text());
     }
 
     fn texts(&mut self, key: &'static str, texts: &[String]) {
@@ -141,11 +150,7 @@ impl Object {
 impl Intent<'_> {
     /// The stored bytes.
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut object = Object::event("intent", 1024);
-        object.number(key!("v"), self.v);
-        object.text(key!("request"), &self.request.to_text());
-        object.number(key!("at"), self.at);
-        object.text(key!("endpoint"), self.endpoint);
+        let mut object = Object::event("intent", 1024, (self.v, self.request), self.at, self.endpoint);
         object.text(key!("protocol"), self.protocol);
         object.text(key!("method"), self.method);
         object.who(&self.who);
@@ -168,11 +173,7 @@ impl Intent<'_> {
 impl OutcomeEvent<'_> {
     /// The stored bytes.
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut object = Object::event("outcome", 512);
-        object.number(key!("v"), self.v);
-        object.text(key!("request"), &self.request.to_text());
-        object.number(key!("at"), self.at);
-        object.text(key!("endpoint"), self.endpoint);
+        let mut object = Object::event("outcome", 512, (self.v, self.request), self.at, self.endpoint);
         object.text_if(key!("protocol"), self.protocol);
         object.text_if(key!("method"), self.method);
         if let Some(who) = &self.who {
