@@ -23,6 +23,7 @@ use crate::{
     answer::{Note, Reply},
     authenticate::{self, Entered},
     budget,
+    doors::Source,
     gateway::Gateway,
     guard,
     http::{self as shell, Arrival, Place},
@@ -69,7 +70,7 @@ pub(crate) async fn evaluations(State(gateway): State<Gateway>, request: Request
 
 async fn answer(gateway: &Gateway, request: Request, api: Api) -> Response {
     let (head, body) = request.into_parts();
-    let source = shell::source(&head);
+    let source = Source::of(&head);
     let find = |path: &str| {
         let suffix = match api {
             Api::Evaluation => EVALUATION,

@@ -1,10 +1,6 @@
 //! The two ends of the corridor in HTTP: a request becomes an [`Arrival`], a closed reply becomes a response.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use ambit_identity::answer::Answer;
 use ambit_live::{Snapshot, catalogue::EndpointView};
@@ -20,7 +16,6 @@ use http::{
 use crate::{
     answer::Reply,
     corridor,
-    doors::Source,
     finish::Ended,
     gateway::Gateway,
     stream,
@@ -98,11 +93,6 @@ pub(crate) fn no_such_endpoint() -> Reply {
     let body = r#"{"error":"not_found","error_description":"no endpoint is published at this path"}"#;
     let answer = Answer { status: StatusCode::NOT_FOUND, headers: HeaderMap::new(), body: body.to_owned() };
     Reply::of_identity(answer, "no_such_endpoint")
-}
-
-/// Where the doors saw the request come from.
-pub(crate) fn source(head: &Parts) -> IpAddr {
-    head.extensions.get::<Source>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |source| source.0)
 }
 
 /// The only way out, but for an answer that began before it was complete.

@@ -32,6 +32,27 @@ fn granting<'a>(toolset: &'a str, schemas: &[&'a str]) -> Vec<&'a str> {
     grant
 }
 
+/// An endpoint with an MCP server of its own, and these grants.
+fn peer_at(url: &str, grants: &str) -> String {
+    format!(
+        r#"
+[[endpoints]]
+path = "/mcp/peer"
+servers = ["peer"]
+[toolsets.peer-use]
+tools = ["peer/*"]
+[servers.peer]
+mcp = "{url}"
+owner = "Team Peer"
+purpose = "tests"
+environment = "test"
+data_class = "internal"
+expires = 2099-01-01
+revoke_when = "the tests are over"
+{grants}"#
+    )
+}
+
 #[tokio::test]
 async fn a_call_outside_the_grant_is_refused_before_anything_is_sent() {
     let (app, api) = world::start().await;
@@ -135,33 +156,18 @@ async fn an_mcp_tool_is_narrowed_as_well_and_its_headers_still_count() {
             "zone": {"type": "string", "x-mcp-header": "Zone"}},
         "$defs": {"region": {"type": "string", "enum": ["eu", "us"]}}});
     let peer = McpServer::start(Era::Modern, vec![report]).await.unwrap();
-    let more = format!(
-        r#"
-[[endpoints]]
-path = "/mcp/peer"
-servers = ["peer"]
-[toolsets.peer-use]
-tools = ["peer/*"]
-[servers.peer]
-mcp = "{}"
-owner = "Team Peer"
-purpose = "tests"
-environment = "test"
-data_class = "internal"
-expires = 2099-01-01
-revoke_when = "the tests are over"
+    let grants = r#"
 [[grants]]
 user = "alice"
 toolset = "peer-use"
 reason = "tests"
 expires = 2099-01-01
 [grants.constraints."*".properties]
-region = {{ const = "eu" }}
-zone = {{ enum = ["a", "b"], x-may-be-absent = true }}
-filter = {{ properties = {{ env = {{ const = "test" }} }}, x-may-be-absent = true }}
-"#,
-        peer.url()
-    );
+region = { const = "eu" }
+zone = { enum = ["a", "b"], x-may-be-absent = true }
+filter = { properties = { env = { const = "test" } }, x-may-be-absent = true }
+"#;
+    let more = peer_at(&peer.url(), grants);
     let (app, _api) = world::with(Given::default(), &more).await;
     let alice = app.login(&Login { endpoint: "/mcp/peer", toolsets: &["peer-use"], ..Login::default() }).unwrap();
     let listed = shown(&alice, Era::Modern, "get_report").await;
@@ -243,26 +249,7 @@ async fn what_grants_leave_in_combination_is_told_in_words_and_held_to() {
              [grants.constraints.\"*\".properties]\nfrom = {{ const = \"{from}\" }}\nto = {{ const = \"{to}\" }}\n"
         )
     };
-    let more = format!(
-        r#"
-[[endpoints]]
-path = "/mcp/peer"
-servers = ["peer"]
-[toolsets.peer-use]
-tools = ["peer/*"]
-[servers.peer]
-mcp = "{}"
-owner = "Team Peer"
-purpose = "tests"
-environment = "test"
-data_class = "internal"
-expires = 2099-01-01
-revoke_when = "the tests are over"
-{}{}"#,
-        peer.url(),
-        grant("eu", "archive"),
-        grant("us", "desk")
-    );
+    let more = peer_at(&peer.url(), &[grant("eu", "archive"), grant("us", "desk")].concat());
     let (app, _api) = world::with(Given::default(), &more).await;
     let alice = app.login(&Login { endpoint: "/mcp/peer", toolsets: &["peer-use"], ..Login::default() }).unwrap();
     let listed = shown(&alice, Era::Modern, "copy_report").await;

@@ -26,7 +26,7 @@ pub(super) fn read(arguments: &Value) -> Result<WishArguments<'_>, String> {
     let toolset = text(members, "toolset", LONGEST_NAME)?;
     let reason = text(members, "reason", LONGEST_REASON)?;
     if !says_something(reason) {
-        return Err("`/reason` is empty: say it".to_owned());
+        return Err(empty("reason"));
     }
     let life_ms = match members.get("for") {
         None => None,
@@ -60,11 +60,15 @@ pub(super) fn only(members: &Map<String, Value>, known: &[&str]) -> Result<(), S
     }
 }
 
+fn empty(name: &str) -> String {
+    format!("`/{name}` is empty: say it")
+}
+
 fn text<'a>(members: &'a Map<String, Value>, name: &str, longest: usize) -> Result<&'a str, String> {
     let value = members.get(name).ok_or_else(|| format!("`/{name}` is missing: add it"))?;
     let text = value.as_str().ok_or_else(|| format!("`/{name}` is no text: write it as a string"))?;
     if text.trim().is_empty() {
-        return Err(format!("`/{name}` is empty: say it"));
+        return Err(empty(name));
     }
     if text.chars().count() > longest {
         return Err(format!("`/{name}` is longer than {longest} characters: shorten it"));

@@ -9,9 +9,16 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, request::Parts};
 
 /// The address a request came from, as the doors of the application decided it (`trusted_proxies` are the only source of another
-/// than the peer's). They put it into the request's extensions; without it every request comes from one place.
+/// than the peer's). They put it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(pub IpAddr);
+
+impl Source {
+    /// Where a request came from; without doors they all come from one place.
+    pub fn of(head: &Parts) -> IpAddr {
+        head.extensions.get::<Self>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |source| source.0)
+    }
+}
 
 /// Who knocks.
 pub(crate) struct Visitor {
@@ -23,8 +30,6 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let unknown = Source(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let Source(source) = parts.extensions.get::<Source>().copied().unwrap_or(unknown);
-        Ok(Self { source, headers: parts.headers.clone() })
+        Ok(Self { source: Source::of(parts), headers: parts.headers.clone() })
     }
 }
